@@ -1,0 +1,24 @@
+//! Organisations and repositories as stored.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NamespaceName, OrganizationId, Timestamp};
+use crate::oci::RepositoryName;
+
+/// A namespace that owns repositories.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct OrganizationRecord {
+    pub name: NamespaceName,
+    pub created: Timestamp,
+    /// Whether anyone who reaches the port may pull what it holds, also when it is no cache any more.
+    pub anonymous_pull: bool,
+}
+
+/// A repository of an organisation.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RepositoryRecord {
+    pub organization: OrganizationId,
+    /// The name below the organisation: `library/alpine` of `docker.io/library/alpine`.
+    pub name: RepositoryName,
+    pub created: Timestamp,
+}

@@ -1,4 +1,6 @@
 //! entrepot: a container registry appliance in one binary.
 
+pub mod config;
 pub mod model;
 pub mod oci;
+pub mod telemetry;

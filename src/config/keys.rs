@@ -1,0 +1,285 @@
+//! Every key of the configuration as data: what `check-config`, the documentation and the
+//! suggestions for misspelled keys are made from.
+//!
+//! A key without a row here does not exist: `settings` reads only what the table names. Feature
+//! switches have their own table in `features`.
+
+use self::Reload::{Live, Restart};
+
+/// A key as it is documented.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    pub name: &'static str,
+    pub form: Form,
+    /// The default as it is written in YAML, or in words in parentheses.
+    pub default: &'static str,
+    /// What it decides; one line.
+    pub meaning: &'static str,
+    pub reload: Reload,
+}
+
+/// The kind of value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    Address,
+    Addresses,
+    Duration,
+    Hosts,
+    List,
+    Networks,
+    Path,
+    Size,
+    Switch,
+    Text,
+    Texts,
+}
+
+impl Form {
+    /// How the form is called in the documentation.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Addresses => "address or list",
+            Self::Duration => "duration",
+            Self::Hosts => "list of hosts and networks",
+            Self::List => "list",
+            Self::Networks => "list of networks",
+            Self::Path => "path",
+            Self::Size => "size",
+            Self::Switch => "true or false",
+            Self::Text => "text",
+            Self::Texts => "list of texts",
+        }
+    }
+
+    /// Whether `ENTREPOT_<KEY>` can give it.
+    pub(super) const fn is_flat(self) -> bool {
+        !matches!(self, Self::List)
+    }
+
+    /// Whether `<KEY>_FILE` can give it. The file of a path would hold a path, which nobody means.
+    pub(super) const fn has_file(self) -> bool {
+        self.is_flat() && !matches!(self, Self::Path)
+    }
+}
+
+/// Whether a change counts while the server runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reload {
+    Live,
+    Restart,
+}
+
+const fn key(
+    name: &'static str,
+    form: Form,
+    default: &'static str,
+    reload: Reload,
+    meaning: &'static str,
+) -> Key {
+    Key {
+        name,
+        form,
+        default,
+        meaning,
+        reload,
+    }
+}
+
+/// Every key that is not a feature switch.
+pub const KEYS: &[Key] = &[
+    key(
+        "LISTEN",
+        Form::Addresses,
+        "127.0.0.1:8080",
+        Restart,
+        "Where the registry and its API are served",
+    ),
+    key(
+        "LISTEN_METRICS",
+        Form::Address,
+        "127.0.0.1:9091",
+        Restart,
+        "Where Prometheus reads /metrics; none for nowhere",
+    ),
+    key(
+        "SERVER_HOSTNAME",
+        Form::Text,
+        "(the request's own host)",
+        Restart,
+        "Public host, with port if it is not the usual one",
+    ),
+    key(
+        "PREFERRED_URL_SCHEME",
+        Form::Text,
+        "(https with TLS, else http)",
+        Restart,
+        "Scheme of URLs made for clients: http or https",
+    ),
+    key(
+        "TLS_CERTIFICATE",
+        Form::Path,
+        "(none)",
+        Live,
+        "PEM file with the certificate chain; LISTEN then speaks TLS",
+    ),
+    key(
+        "TLS_KEY",
+        Form::Path,
+        "(none)",
+        Live,
+        "PEM file with the certificate's private key",
+    ),
+    key(
+        "DATA_DIR",
+        Form::Path,
+        "./data",
+        Restart,
+        "Folder of everything the server owns",
+    ),
+    key(
+        "SUPER_USERS",
+        Form::Texts,
+        "[]",
+        Restart,
+        "Names of the users who may do everything",
+    ),
+    key(
+        "PROXY_CACHES",
+        Form::List,
+        "(seven public registries)",
+        Live,
+        "Organisations that are caches of upstream registries",
+    ),
+    key(
+        "REGISTRY_MIRRORS",
+        Form::List,
+        "(docker.io on 127.0.0.1:8081)",
+        Live,
+        "Where an organisation is served at the root, for Docker's registry-mirrors; new addresses need a restart",
+    ),
+    key(
+        "DISK_RESERVE",
+        Form::Size,
+        "(the smaller of 1 GiB and 5 % of the volume)",
+        Restart,
+        "Free space of the volume that is never used",
+    ),
+    key(
+        "HOT_CACHE",
+        Form::Size,
+        "16 MiB",
+        Restart,
+        "Memory for finished answers",
+    ),
+    key(
+        "STORE_CACHE",
+        Form::Size,
+        "16 MiB",
+        Restart,
+        "Memory for pages of the database",
+    ),
+    key(
+        "REVALIDATE_DEADLINE",
+        Form::Duration,
+        "1s",
+        Live,
+        "How long a pull waits for upstream to confirm a held tag",
+    ),
+    key(
+        "UPSTREAM_CONNECT_TIMEOUT",
+        Form::Duration,
+        "5s",
+        Live,
+        "Longest wait for a connection to an upstream",
+    ),
+    key(
+        "UPSTREAM_HEADER_TIMEOUT",
+        Form::Duration,
+        "20s",
+        Live,
+        "Longest wait for the head of an upstream's answer",
+    ),
+    key(
+        "UPSTREAM_IDLE_TIMEOUT",
+        Form::Duration,
+        "30s",
+        Live,
+        "Longest pause within the body of an upstream's answer",
+    ),
+    key(
+        "UPSTREAM_TOKEN_TIMEOUT",
+        Form::Duration,
+        "10s",
+        Live,
+        "Longest wait for an upstream's token service",
+    ),
+    key(
+        "NEGATIVE_CACHE",
+        Form::Duration,
+        "30s",
+        Live,
+        "How long an upstream's 404 is remembered; 0s for not at all",
+    ),
+    key(
+        "SHUTDOWN_TIMEOUT",
+        Form::Duration,
+        "25s",
+        Live,
+        "How long running requests may take to end at shutdown",
+    ),
+    key(
+        "SSRF_ALLOWED_HOSTS",
+        Form::Hosts,
+        "[]",
+        Restart,
+        "Private hosts and networks that addresses given by API may name",
+    ),
+    key(
+        "TRUSTED_PROXIES",
+        Form::Networks,
+        "[]",
+        Restart,
+        "Networks whose X-Forwarded-* headers are believed",
+    ),
+    key(
+        "EXTRA_CA_CERTS",
+        Form::Path,
+        "(none)",
+        Restart,
+        "Folder of CA certificates trusted for every outgoing call",
+    ),
+    key(
+        "LOG_FORMAT",
+        Form::Text,
+        "text",
+        Restart,
+        "Form of log lines: text or json",
+    ),
+    key(
+        "LOG_LEVEL",
+        Form::Text,
+        "info",
+        Live,
+        "error, warn, info, debug or trace; also by module: info,entrepot::proxy=debug",
+    ),
+    key(
+        "OFFLINE",
+        Form::Switch,
+        "false",
+        Live,
+        "No upstream is ever asked",
+    ),
+    key(
+        "ALLOW_SPARSE_IMAGES",
+        Form::Switch,
+        "false",
+        Restart,
+        "Image manifests may name blobs that the repository lacks",
+    ),
+];
+
+/// The row of a key.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

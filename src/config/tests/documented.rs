@@ -1,0 +1,84 @@
+//! The reference file and the documentation say what the tables say.
+
+use super::*;
+
+const REFERENCE: &str = include_str!("../../../config/entrepot.yaml");
+const MANUAL: &str = include_str!("../../../docs/configuration.md");
+
+/// The file of all keys changes nothing.
+#[test]
+fn the_reference_file_holds_the_defaults() {
+    let (config, warnings) = load(REFERENCE).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    assert_eq!(warnings, []);
+    assert_eq!(config, good(""));
+}
+
+#[test]
+fn every_key_stands_in_the_reference_file_with_its_default() {
+    let has = |line: &str| REFERENCE.lines().any(|other| other == line);
+    for key in KEYS {
+        let name = key.name;
+        let stands = match key.default.starts_with('(') {
+            true => REFERENCE.lines().any(|line| {
+                line.trim_start_matches("# ")
+                    .starts_with(&format!("{name}:"))
+            }),
+            false => has(&format!("{name}: {}", key.default)),
+        };
+        assert!(stands, "{name}");
+        assert!(REFERENCE.contains(key.meaning.split(' ').next().unwrap_or_default()));
+    }
+    for feature in FEATURES {
+        assert!(
+            has(&format!("{}: {}", feature.key, feature.default)),
+            "{}",
+            feature.key
+        );
+        assert!(has(&format!("# {}", feature.meaning)), "{}", feature.key);
+    }
+}
+
+#[test]
+fn every_key_stands_in_the_manual_as_the_table_has_it() {
+    let has = |line: &str| MANUAL.lines().any(|other| other == line);
+    for key in KEYS {
+        let default = match key.default.strip_prefix('(') {
+            Some(words) => words.trim_end_matches(')').to_owned(),
+            None => format!("`{}`", key.default),
+        };
+        let reload = match key.reload {
+            Reload::Live => "live",
+            Reload::Restart => "restart",
+        };
+        let (name, form, meaning) = (key.name, key.form.describe(), key.meaning);
+        let row = format!("| `{name}` | {form} | {default} | {reload} | {meaning} |");
+        assert!(has(&row), "{row}");
+    }
+    for feature in FEATURES {
+        let row = format!(
+            "| `{}` | `{}` | {} |",
+            feature.key, feature.default, feature.meaning
+        );
+        assert!(has(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_key_of_an_entry_stands_in_both() {
+    let caches = upstreams::KEYS.iter();
+    for key in caches.chain(&registry_mirrors::KEYS) {
+        assert!(MANUAL.contains(&format!("\n| `{key}` |")), "{key}");
+        assert!(REFERENCE.contains(key), "{key}");
+    }
+}
+
+/// No row of the manual is of a key that does not exist.
+#[test]
+fn the_manual_names_no_key_that_is_not_there() {
+    let rows = MANUAL.lines().filter_map(|line| line.strip_prefix("| `"));
+    for name in rows.filter_map(|row| row.split('`').next()) {
+        let top = KEYS.iter().any(|key| key.name == name);
+        let feature = FEATURES.iter().any(|feature| feature.key == name);
+        assert!(top || feature || upstreams::is_entry_key(name), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! entrepot: a container registry appliance in one binary.
 
 pub mod config;
+pub mod http;
 pub mod model;
 pub mod oci;
 pub mod telemetry;

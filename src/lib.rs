@@ -4,4 +4,5 @@ pub mod config;
 pub mod http;
 pub mod model;
 pub mod oci;
+pub mod store;
 pub mod telemetry;

@@ -1,0 +1,156 @@
+//! Blobs: one record whatever number of repositories link it, and the links, which decide who may
+//! read it.
+//!
+//! Invariant, kept by `link` and `unlink`: the number under (digest, organization) is that of the
+//! organization's repositories that link the blob; there is no row for none.
+
+use super::keys::{self, Span};
+use super::tables::Table;
+use super::{Error, Reads, WriteTx};
+use crate::model::{BlobRecord, OrganizationId, RepositoryId};
+use crate::oci::Digest;
+
+/// Blobs as a transaction sees them.
+pub struct Blobs<S>(pub(super) S);
+
+/// What linking or unlinking a blob changed. All `false` if it changed nothing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LinkChange {
+    /// No repository of the organization linked it before: its bytes count from now on.
+    pub first_of_organization: bool,
+    /// No repository of the organization links it any more: its bytes no longer count.
+    pub last_of_organization: bool,
+    /// No repository at all links it any more.
+    pub last_of_all: bool,
+}
+
+impl<S: Reads> Blobs<S> {
+    /// The record of a blob, if its bytes are held.
+    pub fn record(&self, digest: &Digest) -> Result<Option<BlobRecord>, Error> {
+        let key = keys::digest(digest);
+        self.0.tx().record(Table::Blobs, &key)
+    }
+
+    /// Whether the repository links the blob: whoever may read the one may read the other.
+    pub fn is_linked(&self, repository: RepositoryId, digest: &Digest) -> Result<bool, Error> {
+        let key = keys::content(repository, digest);
+        self.0.tx().has(Table::BlobLinks, &key)
+    }
+
+    /// Whether any repository links the blob.
+    pub fn is_linked_at_all(&self, digest: &Digest) -> Result<bool, Error> {
+        let owners = Span::under(keys::digest(digest));
+        self.0.tx().has_any(Table::BlobOrganizations, &owners)
+    }
+
+    /// Whether any repository of the organization links the blob: its bytes count already.
+    pub fn is_held_by(&self, organization: OrganizationId, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.count(digest, organization)? > 0)
+    }
+
+    /// Up to `limit` organizations with a repository that links the blob.
+    pub fn organizations(
+        &self,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Vec<OrganizationId>, Error> {
+        let owners = Span::under(keys::digest(digest));
+        let (table, read) = (Table::BlobOrganizations, keys::read_owner);
+        self.0.tx().keys(table, &owners, limit, read)
+    }
+
+    /// Up to `limit` blobs that the repository links, behind `after`, in the order of their digests.
+    pub fn linked(
+        &self,
+        repository: RepositoryId,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<Digest>, Error> {
+        let after = after.map(|digest| keys::content(repository, digest));
+        let span = Span::under(keys::repository(repository)).after(after);
+        let (table, read) = (Table::BlobLinks, keys::read_content);
+        self.0.tx().keys(table, &span, limit, read)
+    }
+
+    /// Up to `limit` blobs behind `after`, in the order of their digests.
+    pub fn list(
+        &self,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<(Digest, BlobRecord)>, Error> {
+        let span = Span::ALL.after(after.map(keys::digest));
+        let read = keys::read_digest;
+        self.0.tx().records(Table::Blobs, &span, limit, read)
+    }
+
+    /// Repositories of the organization that link the blob.
+    fn count(&self, digest: &Digest, organization: OrganizationId) -> Result<u64, Error> {
+        let key = keys::owner(digest, organization);
+        let count = self.0.tx().record(Table::BlobOrganizations, &key)?;
+        Ok(count.unwrap_or(0))
+    }
+}
+
+impl Blobs<&mut WriteTx<'_>> {
+    /// Records that the bytes of a blob are durable.
+    pub fn put(&mut self, digest: &Digest, record: &BlobRecord) -> Result<(), Error> {
+        let key = keys::digest(digest);
+        self.0.put_record(Table::Blobs, key, record);
+        Ok(())
+    }
+
+    /// Forgets a blob, before its bytes are unlinked; nothing happens if it is not known.
+    pub fn remove(&mut self, digest: &Digest) -> Result<(), Error> {
+        self.0.remove(Table::Blobs, keys::digest(digest));
+        Ok(())
+    }
+
+    /// Lets the repository, which is one of the organization's, read the blob.
+    pub fn link(
+        &mut self,
+        organization: OrganizationId,
+        repository: RepositoryId,
+        digest: &Digest,
+    ) -> Result<LinkChange, Error> {
+        if self.is_linked(repository, digest)? {
+            return Ok(LinkChange::default());
+        }
+        let count = self.count(digest, organization)?;
+        let key = keys::content(repository, digest);
+        self.0.mark(Table::BlobLinks, key);
+        let key = keys::owner(digest, organization);
+        self.0
+            .put_record(Table::BlobOrganizations, key, &(count + 1));
+        Ok(LinkChange {
+            first_of_organization: count == 0,
+            ..LinkChange::default()
+        })
+    }
+
+    /// Ends what [`Blobs::link`] began.
+    pub fn unlink(
+        &mut self,
+        organization: OrganizationId,
+        repository: RepositoryId,
+        digest: &Digest,
+    ) -> Result<LinkChange, Error> {
+        if !self.is_linked(repository, digest)? {
+            return Ok(LinkChange::default());
+        }
+        let count = self.count(digest, organization)?;
+        let key = keys::content(repository, digest);
+        self.0.remove(Table::BlobLinks, key);
+        let key = keys::owner(digest, organization);
+        if count > 1 {
+            self.0
+                .put_record(Table::BlobOrganizations, key, &(count - 1));
+            return Ok(LinkChange::default());
+        }
+        self.0.remove(Table::BlobOrganizations, key);
+        Ok(LinkChange {
+            last_of_organization: true,
+            last_of_all: !self.is_linked_at_all(digest)?,
+            ..LinkChange::default()
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! Every byte of every key, and every range over them. No other file builds either.
+//!
+//! Numbers are big-endian and times have their sign bit flipped, so that bytes sort as the values
+//! do. A digest is [`Digest::to_key`], whose first byte tells its length. A text stands last, so
+//! that nothing needs a terminator and no prefix matches its neighbour.
+
+use std::ops::Bound;
+
+use crate::model::{NamespaceName, OrganizationId, RepositoryId, Timestamp, Unit};
+use crate::oci::{Digest, RepositoryName, Tag};
+
+/// An encoded key.
+pub(super) type Key = Vec<u8>;
+
+// === Keys, by what they name ===
+
+pub(super) fn name(name: &str) -> Key {
+    name.as_bytes().to_vec()
+}
+
+pub(super) fn organization(id: OrganizationId) -> Key {
+    id.0.to_be_bytes().to_vec()
+}
+
+pub(super) fn organization_name(name: &NamespaceName) -> Key {
+    name.as_str().as_bytes().to_vec()
+}
+
+pub(super) fn repository(id: RepositoryId) -> Key {
+    id.0.to_be_bytes().to_vec()
+}
+
+/// A repository by its name below an organization.
+pub(super) fn repository_name(organization: OrganizationId, name: &RepositoryName) -> Key {
+    [&organization.0.to_be_bytes(), name.as_str().as_bytes()].concat()
+}
+
+pub(super) fn digest(digest: &Digest) -> Key {
+    digest.to_key()
+}
+
+/// A manifest or blob in a repository.
+pub(super) fn content(repository: RepositoryId, digest: &Digest) -> Key {
+    [&repository.0.to_be_bytes()[..], &digest.to_key()].concat()
+}
+
+/// A repository that holds content: [`content`] the other way round.
+pub(super) fn holder(digest: &Digest, repository: RepositoryId) -> Key {
+    [&digest.to_key()[..], &repository.0.to_be_bytes()].concat()
+}
+
+/// An organization that holds content.
+pub(super) fn owner(digest: &Digest, organization: OrganizationId) -> Key {
+    [&digest.to_key()[..], &organization.0.to_be_bytes()].concat()
+}
+
+/// Reads the organization out of a key that [`owner`] made.
+pub(super) fn read_owner(key: &[u8]) -> Option<OrganizationId> {
+    let (_, rest) = Digest::from_key(key)?;
+    Some(OrganizationId(u64::from_be_bytes(rest.try_into().ok()?)))
+}
+
+/// In a repository, what is named and who names it: (child, index), (blob, manifest), (subject,
+/// referrer).
+pub(super) fn naming(repository: RepositoryId, named: &Digest, by: &Digest) -> Key {
+    [
+        &repository.0.to_be_bytes()[..],
+        &named.to_key(),
+        &by.to_key(),
+    ]
+    .concat()
+}
+
+pub(super) fn tag(repository: RepositoryId, tag: &Tag) -> Key {
+    [&repository.0.to_be_bytes(), tag.as_str().as_bytes()].concat()
+}
+
+/// A tag by what it points to.
+pub(super) fn target(repository: RepositoryId, digest: &Digest, tag: &Tag) -> Key {
+    [
+        &repository.0.to_be_bytes()[..],
+        &digest.to_key(),
+        tag.as_str().as_bytes(),
+    ]
+    .concat()
+}
+
+/// An event of a repository's tag history. Later ones sort first.
+pub(super) fn event(repository: RepositoryId, sequence: u64) -> Key {
+    [repository.0.to_be_bytes(), (!sequence).to_be_bytes()].concat()
+}
+
+pub(super) fn unit(unit: &Unit) -> Key {
+    [
+        &unit.organization.0.to_be_bytes()[..],
+        &unit.repository.0.to_be_bytes(),
+        &unit.digest.to_key(),
+    ]
+    .concat()
+}
+
+/// A unit by when it was last used.
+pub(super) fn used(last_used: Timestamp, unit: &Unit) -> Key {
+    [
+        &unit.organization.0.to_be_bytes()[..],
+        &(last_used.as_millis() as u64 ^ SIGN).to_be_bytes(),
+        &unit.repository.0.to_be_bytes(),
+        &unit.digest.to_key(),
+    ]
+    .concat()
+}
+
+// === What keys name, read back; `None` for bytes that nobody here wrote ===
+
+/// The number that is all of `bytes`.
+pub(super) fn read_number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+pub(super) fn read_digest(key: &[u8]) -> Option<Digest> {
+    match Digest::from_key(key)? {
+        (digest, []) => Some(digest),
+        _ => None,
+    }
+}
+
+/// The name in a key of [`repository_name`].
+pub(super) fn read_repository_name(key: &[u8]) -> Option<RepositoryName> {
+    read_text(number(key)?.1)
+}
+
+/// The digest in a key of [`content`].
+pub(super) fn read_content(key: &[u8]) -> Option<Digest> {
+    read_digest(number(key)?.1)
+}
+
+/// The repository in a key of [`holder`].
+pub(super) fn read_holder(key: &[u8]) -> Option<RepositoryId> {
+    read_number(Digest::from_key(key)?.1).map(RepositoryId)
+}
+
+/// Who names, in a key of [`naming`].
+pub(super) fn read_naming(key: &[u8]) -> Option<Digest> {
+    read_digest(Digest::from_key(number(key)?.1)?.1)
+}
+
+/// The tag in a key of [`tag`].
+pub(super) fn read_tag(key: &[u8]) -> Option<Tag> {
+    read_text(number(key)?.1)
+}
+
+/// The tag in a key of [`target`].
+pub(super) fn read_target(key: &[u8]) -> Option<Tag> {
+    read_text(Digest::from_key(number(key)?.1)?.1)
+}
+
+/// The sequence in a key of [`event`].
+pub(super) fn read_event(key: &[u8]) -> Option<u64> {
+    read_number(number(key)?.1).map(|inverted| !inverted)
+}
+
+/// The unit in a key of [`used`].
+pub(super) fn read_used(key: &[u8]) -> Option<Unit> {
+    let (organization, rest) = number(key)?;
+    let (_, rest) = number(rest)?;
+    let (repository, rest) = number(rest)?;
+    Some(Unit {
+        organization: OrganizationId(organization),
+        repository: RepositoryId(repository),
+        digest: read_digest(rest)?,
+    })
+}
+
+// === Ranges ===
+
+/// A range of keys.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    lower: Bound<Key>,
+    upper: Bound<Key>,
+}
+
+impl Span {
+    /// Every key.
+    pub(super) const ALL: Self = Self {
+        lower: Bound::Unbounded,
+        upper: Bound::Unbounded,
+    };
+
+    /// Every key that begins with `prefix`.
+    pub(super) fn under(prefix: Key) -> Self {
+        Self {
+            upper: successor(&prefix).map_or(Bound::Unbounded, Bound::Excluded),
+            lower: Bound::Included(prefix),
+        }
+    }
+
+    /// Of this range, what comes after `key`, which lies in it; all of it if there is none.
+    pub(super) fn after(self, key: Option<Key>) -> Self {
+        match key {
+            None => self,
+            Some(key) => Self {
+                lower: Bound::Excluded(key),
+                upper: self.upper,
+            },
+        }
+    }
+
+    pub(super) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        (
+            self.lower.as_ref().map(Vec::as_slice),
+            self.upper.as_ref().map(Vec::as_slice),
+        )
+    }
+}
+
+/// Flips the sign of a time, so that times before 1970 sort before those after it.
+const SIGN: u64 = 1 << 63;
+
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u64::from_be_bytes(*number), rest))
+}
+
+fn read_text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+/// The first key behind all that begin with `prefix`; `None` if there is none.
+fn successor(prefix: &[u8]) -> Option<Key> {
+    let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
+    let mut key = prefix[..=last].to_vec();
+    key[last] += 1;
+    Some(key)
+}
+
+#[cfg(test)]
+#[path = "tests/keys.rs"]
+mod tests;

@@ -1,0 +1,201 @@
+//! The store: what is known about content, in one redb file. No other room knows redb.
+//!
+//! A transaction is a closure. [`Store::read`] runs it where it is, over the rows that are committed;
+//! [`Store::write`] queues it for the one writer thread, which commits what waits together and
+//! answers when it is durable. Inside a closure: look, decide, change; no clock, no I/O, no waiting.
+//!
+//! ```text
+//!  write(f) ─▶ queue ─▶ writer: f(tx) f(tx) f(tx) ─▶ one durable commit ─▶ hooks ─▶ answers
+//!  read(f)  ─▶ f(snapshot)             changes.rs      two syncs
+//! ```
+//!
+//! Promises: a write that was answered with `Ok` is durable, also through a crash or a power cut; one
+//! that was answered with an error of the caller's left nothing behind; a reader sees all of a write
+//! or nothing. Bytes of blobs are durable before the row that names them is written, and unlinked
+//! after the row is gone: that order is the caller's to keep.
+//!
+//! The first failure of the disk is final ([`Store::failed`]): nothing is retried.
+//!
+//! `tables` draws every table, `keys` and `codec` own every byte, one file a noun has its verbs.
+
+mod blobs;
+mod changes;
+mod codec;
+mod error;
+mod health;
+mod keys;
+mod manifests;
+mod metrics;
+mod migrate;
+mod open;
+mod organizations;
+mod recency;
+mod referrers;
+mod repositories;
+mod room;
+mod settings;
+mod tables;
+mod tags;
+mod txn;
+mod usage;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::Database;
+use tokio::sync::watch;
+
+pub use blobs::{Blobs, LinkChange};
+pub use error::Error;
+pub use manifests::Manifests;
+pub use organizations::Organizations;
+pub use recency::Recency;
+pub use referrers::Referrers;
+pub use repositories::Repositories;
+pub use settings::Settings;
+pub use tags::Tags;
+pub use txn::{ReadTx, Reads, WriteTx};
+pub use usage::Usage;
+
+use health::Health;
+use metrics::Metrics;
+use room::Room;
+use writer::Writer;
+
+/// Most rows that a page of a listing should ask for: what one visit to the blocking pool reads.
+pub const PAGE_ROWS: usize = 1_000;
+
+/// The open store. Clones share it; dropping the last one finishes the queued writes, which blocks
+/// for a commit or two, and closes the file.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for pages of the file, in bytes.
+    pub cache_bytes: usize,
+}
+
+struct Inner {
+    // First, so that it is dropped first: queued writes need the database.
+    writer: Writer,
+    database: Arc<Database>,
+    health: Arc<Health>,
+    // Last: its end tells that the file is closed.
+    open: watch::Sender<()>,
+}
+
+impl Store {
+    /// Opens the store in the file `path`, or makes one there, readable by its owner only.
+    ///
+    /// Reads and writes files, so it belongs before the runtime or on its blocking pool.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if it is open already, [`Error::NewerSchema`] if a newer release wrote it
+    /// (nothing is changed then), [`Error::Open`] if it is no store.
+    pub fn open(
+        path: &Path,
+        options: &Options,
+        metrics: &prometheus::Registry,
+    ) -> Result<Self, Error> {
+        let metrics = Metrics::new(metrics).map_err(|error| Error::Metrics(Arc::new(error)))?;
+        Self::start(path, open::database(path, options.cache_bytes)?, metrics)
+    }
+
+    fn start(path: &Path, database: Database, metrics: Metrics) -> Result<Self, Error> {
+        let database = Arc::new(database);
+        let health = Arc::new(Health::new(metrics.failed.clone()));
+        let room = Room::take(path);
+        let writer = Writer::start(Arc::clone(&database), Arc::clone(&health), metrics, room)
+            .map_err(|error| Error::file(path, error))?;
+        Ok(Self(Arc::new(Inner {
+            writer,
+            database,
+            health,
+            open: watch::Sender::new(()),
+        })))
+    }
+
+    /// Runs `f` over what is committed, on the calling task: for point reads, a few microseconds each.
+    ///
+    /// # Errors
+    /// What `f` returns, or [`Error::Failed`] if the disk fails.
+    pub async fn read<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&ReadTx) -> Result<T, E>,
+        E: From<Error>,
+    {
+        f(&ReadTx::begin(&self.0.database, &self.0.health)?)
+    }
+
+    /// Runs `f` over what is committed, on the blocking pool: for pages of up to [`PAGE_ROWS`] rows.
+    ///
+    /// # Errors
+    /// As [`Store::read`]; [`Error::Closed`] if the runtime shuts down.
+    ///
+    /// # Panics
+    /// If `f` does.
+    pub async fn scan<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&ReadTx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let store = self.clone();
+        let scan = move || f(&ReadTx::begin(&store.0.database, &store.0.health)?);
+        match tokio::task::spawn_blocking(scan).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::Closed.into()),
+            },
+        }
+    }
+
+    /// Runs `f` on the writer thread and returns once what it changed is durable.
+    ///
+    /// `f` may be run more than once and touches nothing outside; times and ids are its input. If it
+    /// returns an error or panics, nothing of it stays, and other writes notice nothing.
+    ///
+    /// # Errors
+    /// What `f` returns; [`Error::Panicked`] if it panicked; [`Error::Failed`] if the disk fails or
+    /// has failed, and then it is unknown until the next opening whether the write took place.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits for a place in the queue, `f` does not run. Dropped later, `f` runs and
+    /// only its outcome is lost.
+    pub async fn write<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: Fn(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.0.health.check()?;
+        let answer = self.0.writer.submit(f).await?;
+        answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Returns once the last handle is gone and the file is closed, so that it can be opened again.
+    ///
+    /// Reads on the blocking pool hold a handle until they are done, whoever waits for them.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut open = self.0.open.subscribe();
+        // Nothing is ever sent: the wait ends when the sender goes.
+        async move { while open.changed().await.is_ok() {} }
+    }
+
+    /// Whether the disk has failed: every later write is refused, and the process should end.
+    pub fn failed(&self) -> bool {
+        self.0.health.check().is_err()
+    }
+
+    /// Returns once the disk has failed; at once if it has.
+    pub async fn wait_failed(&self) {
+        self.0.health.wait_failed().await;
+    }
+}

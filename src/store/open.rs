@@ -1,0 +1,131 @@
+//! How the file comes to be, and how it is opened.
+//!
+//! A new store is built under another name and put in place by a rename that replaces nothing, so
+//! that a crash at any moment leaves either no store or a whole one (CR-04), and of two processes
+//! that start at once one wins. What the schema of an existing file is, is found out by opening it
+//! for reading first, so that a file of a newer release stays as it is, byte for byte.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use redb::{Builder, Database, DatabaseError};
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
+use super::{Error, migrate};
+
+/// Enough to look at a handful of rows.
+const PEEK_CACHE_BYTES: usize = 1 << 20;
+
+/// Opens the store at `path`, which is made if there is none.
+pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
+    if !path
+        .try_exists()
+        .map_err(|error| Error::file(path, error))?
+    {
+        create(path)?;
+    }
+    refuse_newer(path)?;
+    let database = builder(cache_bytes)
+        .open(path)
+        .map_err(|error| Error::opening(path, error))?;
+    migrate::check(path, &database)?;
+    // Whoever else was making a store has lost: the one at `path` is open, and ours.
+    if let Err(error) = remove_unfinished(path) {
+        tracing::warn!(%error, "cannot remove an unfinished store");
+    }
+    Ok(database)
+}
+
+/// Looks at the schema without changing a byte.
+fn refuse_newer(path: &Path) -> Result<(), Error> {
+    match builder(PEEK_CACHE_BYTES).open_read_only(path) {
+        Ok(database) => migrate::check(path, &database),
+        // Not closed cleanly: redb must bring the file back to its last commit before anyone can
+        // look. `database` checks again when that is done.
+        Err(DatabaseError::RepairAborted) => Ok(()),
+        Err(error) => Err(Error::opening(path, error)),
+    }
+}
+
+fn create(path: &Path) -> Result<(), Error> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| Error::file(path, error))?;
+    let unfinished = unfinished(path, &format!("{:016x}", u64::from_ne_bytes(random)));
+    let failed = |error| Error::file(&unfinished, error);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(failed)?;
+    let database = builder(PEEK_CACHE_BYTES)
+        .create(&unfinished)
+        .map_err(|error| Error::opening(&unfinished, error))?;
+    migrate::initialise(&database).map_err(|error| Error::file(&unfinished, error))?;
+    database
+        .close()
+        .map_err(|error| Error::opening(&unfinished, error))?;
+    publish(&unfinished, path).map_err(failed)
+}
+
+/// Gives a finished store its name, durably, unless there is one of that name.
+fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
+    let renamed =
+        match rustix::fs::renameat_with(CWD, unfinished, CWD, path, RenameFlags::NOREPLACE) {
+            // The file system cannot promise that: then two first starts at once may collide.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::rename(unfinished, path)
+            }
+            renamed => renamed,
+        };
+    match renamed {
+        Ok(()) => File::open(folder(path))?.sync_all(),
+        // Another process was first; its store is the one to open.
+        Err(_) if path.try_exists()? => {
+            fs::remove_file(unfinished).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes what crashes have left of stores that were being made.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let prefix = unfinished(path, "");
+    for entry in fs::read_dir(folder(path))? {
+        let name = entry?.file_name();
+        let left = name.as_encoded_bytes();
+        let ours = prefix
+            .file_name()
+            .is_some_and(|prefix| left.starts_with(prefix.as_encoded_bytes()));
+        if ours {
+            fs::remove_file(folder(path).join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+fn unfinished(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new-");
+    name.push(suffix);
+    name.into()
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn builder(cache_bytes: usize) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    builder
+}

@@ -1,0 +1,99 @@
+//! The drawing of the store: every table, its key and its value, on one page.
+//!
+//! `keys` encodes what stands left of the arrow, `codec` what stands right of it; to redb both are
+//! bytes, so that no type name of ours is written into the file. Names end in the number of their
+//! format: a table whose rows change their form gets the next number, and `migrate` carries it over.
+
+use redb::TableDefinition;
+
+use super::Error;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $table:ident = $name:literal,)*) => {
+        /// A table, by what it answers.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub(super) enum Table {
+            $($(#[$doc])* $table,)*
+        }
+
+        impl Table {
+            /// Every table, in the order of the drawing.
+            pub(super) const ALL: &'static [Self] = &[$(Self::$table),*];
+
+            /// Its name in the file.
+            pub(super) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$table => $name,)*
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    /// name → number, eight bytes without a version: the schema, and the last id given of each kind.
+    Meta = "meta.v1",
+    /// name → number or text
+    Settings = "settings.v1",
+
+    /// organization → `OrganizationRecord`
+    Organizations = "organizations.v1",
+    /// name → organization
+    OrganizationNames = "organization_names.v1",
+    /// repository → `RepositoryRecord`
+    Repositories = "repositories.v1",
+    /// (organization, name) → repository
+    RepositoryNames = "repository_names.v1",
+
+    /// (repository, digest) → `ManifestRecord`
+    Manifests = "manifests.v1",
+    /// digest → the document, exactly its bytes, without a version
+    ManifestBodies = "manifest_bodies.v1",
+    /// (digest, repository) → (): who still needs this body
+    ManifestHolders = "manifest_holders.v1",
+    /// (repository, child, index) → (): which indexes name this manifest
+    ManifestParents = "manifest_parents.v1",
+    /// (repository, blob, manifest) → (): which manifests name this blob
+    BlobNamers = "blob_namers.v1",
+
+    /// (repository, tag) → `TagRecord`
+    Tags = "tags.v1",
+    /// (repository, digest, tag) → (): which tags point here
+    TagTargets = "tag_targets.v1",
+    /// (repository, sequence, newest first) → `TagEvent`
+    TagHistory = "tag_history.v1",
+
+    /// digest → `BlobRecord`
+    Blobs = "blobs.v1",
+    /// (repository, digest) → (): which blobs a repository may read
+    BlobLinks = "blob_links.v1",
+    /// (digest, organization) → number of its repositories that link the blob
+    BlobOrganizations = "blob_organizations.v1",
+
+    /// (repository, subject, referrer) → `Descriptor` as JSON
+    Referrers = "referrers.v1",
+
+    /// (organization, repository, digest) → `RecencyRecord`
+    Recency = "recency.v1",
+    /// (organization, last used, repository, digest) → (): least recently used first
+    RecencyOrder = "recency_order.v1",
+
+    /// organization → bytes held
+    Usage = "usage.v1",
+}
+
+impl Table {
+    pub(super) const COUNT: usize = Self::ALL.len();
+
+    pub(super) const fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+        TableDefinition::new(self.name())
+    }
+
+    /// The error of a key in this table that `keys` cannot have written.
+    pub(super) fn damaged_key(self) -> Error {
+        Error::Corrupt {
+            table: self.name(),
+            reason: "its key has no known form".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Keys sort as what they name, and read back.
+
+use std::cmp::Reverse;
+use std::fmt::Debug;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::oci::Algorithm;
+
+fn digests() -> impl Strategy<Value = Digest> {
+    (any::<bool>(), any::<u8>()).prop_map(|(long, seed)| {
+        let algorithm = if long {
+            Algorithm::Sha512
+        } else {
+            Algorithm::Sha256
+        };
+        Digest::with(algorithm, &[seed])
+    })
+}
+
+/// Small numbers, so that they collide and later parts of a key decide; and the largest.
+fn numbers() -> impl Strategy<Value = u64> {
+    prop_oneof![0..3_u64, 254..258_u64, Just(u64::MAX)]
+}
+
+fn repositories() -> impl Strategy<Value = RepositoryId> {
+    numbers().prop_map(RepositoryId)
+}
+
+fn organizations() -> impl Strategy<Value = OrganizationId> {
+    numbers().prop_map(OrganizationId)
+}
+
+fn times() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![-2..3_i64, any::<i64>()].prop_map(Timestamp::from_millis)
+}
+
+fn tags() -> impl Strategy<Value = Tag> {
+    "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,3}".prop_map(|text| text.parse().unwrap())
+}
+
+fn names() -> impl Strategy<Value = RepositoryName> {
+    "[a-z0-9]{1,2}(/[a-z0-9]{1,2}){0,2}".prop_map(|text| text.parse().unwrap())
+}
+
+fn units() -> impl Strategy<Value = Unit> {
+    (organizations(), repositories(), digests()).prop_map(|(organization, repository, digest)| {
+        Unit {
+            organization,
+            repository,
+            digest,
+        }
+    })
+}
+
+/// Sorting values and sorting their keys gives the same order.
+fn sorts_alike<T: Clone + Debug + Ord>(
+    values: &[T],
+    key: impl Fn(&T) -> Key,
+) -> Result<(), TestCaseError> {
+    let mut by_value = values.to_vec();
+    by_value.sort();
+    let mut by_key = values.to_vec();
+    by_key.sort_by_key(|value| key(value));
+    prop_assert_eq!(by_value, by_key);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn content_sorts_by_repository_then_digest(v in vec((repositories(), digests()), 0..20)) {
+        sorts_alike(&v, |(repository, digest)| content(*repository, digest))?;
+    }
+
+    #[test]
+    fn holders_sort_by_digest_then_holder(v in vec((digests(), repositories()), 0..20)) {
+        sorts_alike(&v, |(digest, repository)| holder(digest, *repository))?;
+        sorts_alike(&v, |(digest, id)| owner(digest, OrganizationId(id.0)))?;
+    }
+
+    #[test]
+    fn namings_sort_by_repository_named_and_namer(
+        v in vec((repositories(), digests(), digests()), 0..20),
+    ) {
+        sorts_alike(&v, |(repository, named, by)| naming(*repository, named, by))?;
+    }
+
+    #[test]
+    fn tags_sort_in_byte_order(v in vec((repositories(), tags()), 0..20)) {
+        sorts_alike(&v, |(repository, name)| tag(*repository, name))?;
+    }
+
+    #[test]
+    fn targets_sort_by_digest_then_tag(v in vec((repositories(), digests(), tags()), 0..20)) {
+        sorts_alike(&v, |(repository, digest, tag)| target(*repository, digest, tag))?;
+    }
+
+    #[test]
+    fn repository_names_sort_within_their_organization(v in vec((organizations(), names()), 0..20)) {
+        sorts_alike(&v, |(organization, name)| repository_name(*organization, name))?;
+    }
+
+    #[test]
+    fn later_events_sort_first(v in vec((repositories(), numbers().prop_map(Reverse)), 0..20)) {
+        sorts_alike(&v, |(repository, sequence)| event(*repository, sequence.0))?;
+    }
+
+    #[test]
+    fn units_sort_by_their_use(v in vec((times(), units()), 0..20)) {
+        let v: Vec<_> = v.into_iter().map(|(at, unit)| (unit.organization, at, unit)).collect();
+        sorts_alike(&v, |(_, at, unit)| used(*at, unit))?;
+        let units: Vec<_> = v.into_iter().map(|(_, _, unit)| unit).collect();
+        sorts_alike(&units, unit)?;
+    }
+
+    #[test]
+    fn what_was_written_reads_back(
+        (repository, first, second) in (repositories(), digests(), digests()),
+        (name, label, sequence) in (names(), tags(), numbers()),
+        (at, unit) in (times(), units()),
+    ) {
+        prop_assert_eq!(read_digest(&digest(&first)), Some(first));
+        prop_assert_eq!(read_content(&content(repository, &first)), Some(first));
+        prop_assert_eq!(read_holder(&holder(&first, repository)), Some(repository));
+        prop_assert_eq!(read_naming(&naming(repository, &first, &second)), Some(second));
+        prop_assert_eq!(read_tag(&tag(repository, &label)), Some(label.clone()));
+        prop_assert_eq!(read_target(&target(repository, &first, &label)), Some(label));
+        prop_assert_eq!(read_event(&event(repository, sequence)), Some(sequence));
+        prop_assert_eq!(read_used(&used(at, &unit)), Some(unit));
+        let key = repository_name(unit.organization, &name);
+        prop_assert_eq!(read_repository_name(&key), Some(name));
+    }
+
+    #[test]
+    fn a_span_holds_exactly_what_begins_with_its_prefix(
+        prefix in vec(prop_oneof![Just(0_u8), Just(254), Just(255)], 0..4),
+        key in vec(prop_oneof![Just(0_u8), Just(254), Just(255)], 0..6),
+    ) {
+        let span = Span::under(prefix.clone());
+        let lower = match span.bounds().0 {
+            Bound::Included(lower) => lower <= &key[..],
+            _ => false,
+        };
+        let upper = match span.bounds().1 {
+            Bound::Excluded(upper) => &key[..] < upper,
+            _ => true,
+        };
+        prop_assert_eq!(lower && upper, key.starts_with(&prefix));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+        let _ = (read_digest(&bytes), read_content(&bytes), read_holder(&bytes));
+        let _ = (read_naming(&bytes), read_tag(&bytes), read_target(&bytes));
+        let _ = (read_event(&bytes), read_used(&bytes), read_repository_name(&bytes));
+    }
+}

@@ -1,0 +1,348 @@
+//! What each noun promises by itself; what they promise together is in `model`.
+
+use super::*;
+use crate::model::{
+    BlobRecord, OrganizationRecord, RecencyRecord, RepositoryRecord, TagEvent, TagRecord, Unit,
+};
+use crate::oci::{Descriptor, RepositoryName, Tag};
+
+fn name(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+fn pointing(digest: Digest) -> TagRecord {
+    TagRecord {
+        digest,
+        since: at(1),
+        validated: at(2),
+        missing_since: None,
+        pinned: true,
+    }
+}
+
+/// Runs `f` in one write and unwraps what it returns.
+async fn write<T: Send + 'static>(
+    site: &Site,
+    f: impl Fn(&mut WriteTx<'_>) -> Result<T, Error> + Send + 'static,
+) -> T {
+    site.store.write(f).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_organization_is_found_by_name_and_id() {
+    let site = Site::new();
+    let record = |name: &str| OrganizationRecord {
+        name: name.parse().unwrap(),
+        created: at(1),
+        anonymous_pull: true,
+    };
+    let (first, second) = (record("docker.io"), record("acme"));
+    let ids = write(&site, move |tx| {
+        Ok([
+            tx.organizations().create(&first)?,
+            tx.organizations().create(&second)?,
+        ])
+    });
+    let ids = ids.await;
+    assert_eq!(ids, [OrganizationId(1), OrganizationId(2)]);
+    let read = |tx: &ReadTx| {
+        let organizations = tx.organizations();
+        let found = organizations.by_name(&"acme".parse().unwrap())?;
+        assert_eq!(found, Some((ids[1], record("acme"))));
+        assert_eq!(organizations.record(ids[0])?, Some(record("docker.io")));
+        assert_eq!(organizations.by_name(&"none".parse().unwrap())?, None);
+        assert_eq!(organizations.list()?.len(), 2);
+        let rest = organizations.list_after(Some(ids[0]), 9)?;
+        assert_eq!(rest, [(ids[1], record("acme"))]);
+        Ok::<_, Error>(())
+    };
+    site.store.read(read).await.unwrap();
+    let again = move |tx: &mut WriteTx<'_>| tx.organizations().create(&record("acme"));
+    let refused = site.store.write(again).await;
+    assert!(matches!(refused, Err(Error::Exists { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn repositories_are_listed_by_name_within_their_organization() {
+    let site = Site::new();
+    let record = |organization, text| RepositoryRecord {
+        organization: OrganizationId(organization),
+        name: name(text),
+        created: at(1),
+    };
+    let ids = write(&site, move |tx| {
+        let mut create = |record| tx.repositories().create(&record);
+        Ok([
+            create(record(1, "b"))?,
+            create(record(1, "a/b"))?,
+            create(record(2, "a"))?,
+        ])
+    });
+    let [b, ab, other] = ids.await;
+    let read = move |tx: &ReadTx| {
+        let repositories = tx.repositories();
+        let all = repositories.list(ORGANIZATION, None, 9)?;
+        assert_eq!(all, [(name("a/b"), ab), (name("b"), b)]);
+        let rest = repositories.list(ORGANIZATION, Some(&name("a/b")), 9)?;
+        assert_eq!(rest, [(name("b"), b)]);
+        assert_eq!(repositories.list(ORGANIZATION, None, 1)?.len(), 1);
+        assert_eq!(repositories.by_name(ORGANIZATION, &name("a"))?, None);
+        let found = repositories.by_name(OrganizationId(2), &name("a"))?;
+        assert_eq!(found, Some(other));
+        assert_eq!(repositories.record(other)?, Some(record(2, "a")));
+        Ok::<_, Error>(())
+    };
+    site.store.read(read).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_removed_repository_never_gives_its_id_to_a_later_one() {
+    let site = Site::new();
+    let record = RepositoryRecord {
+        organization: ORGANIZATION,
+        name: name("app"),
+        created: at(1),
+    };
+    let (first, second) = write(&site, move |tx| {
+        let first = tx.repositories().create(&record)?;
+        tx.repositories().remove(first)?;
+        tx.repositories().remove(first)?;
+        let by_name = tx.repositories().by_name(ORGANIZATION, &record.name)?;
+        assert_eq!((by_name, tx.repositories().record(first)?), (None, None));
+        Ok((first, tx.repositories().create(&record)?))
+    })
+    .await;
+    assert!(second > first);
+}
+
+#[tokio::test]
+async fn a_document_is_kept_until_the_last_repository_lets_go() {
+    let site = Site::new();
+    let other = RepositoryId(2);
+    let digest = digest("{}");
+    write(&site, move |tx| {
+        tx.manifests()
+            .put(REPOSITORY, &digest, &manifest(&[], &[]), b"{}")?;
+        tx.manifests()
+            .put(other, &digest, &manifest(&[], &[]), b"{}")?;
+        assert!(tx.manifests().is_shared(REPOSITORY, &digest)?);
+        tx.manifests().remove(REPOSITORY, &digest)
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        let manifests = tx.manifests();
+        assert_eq!(manifests.record(REPOSITORY, &digest)?, None);
+        assert_eq!(manifests.holders(&digest, 9)?, [other]);
+        assert!(!manifests.is_shared(other, &digest)?);
+        manifests.body(&digest)
+    };
+    let body = site.store.read(read).await.unwrap();
+    assert_eq!(body.unwrap(), "{}");
+    let removed = write(&site, move |tx| {
+        let removed = tx.manifests().remove(other, &digest)?;
+        assert_eq!(tx.manifests().remove(other, &digest)?, None);
+        Ok(removed)
+    });
+    assert_eq!(removed.await, Some(manifest(&[], &[])));
+    let read = |tx: &ReadTx| tx.manifests().body(&digest);
+    assert_eq!(site.store.read(read).await.unwrap(), None);
+}
+
+/// DK-07: a manifest whose bytes changed at rest is never served.
+#[tokio::test]
+async fn a_document_that_is_not_its_digests_is_damage() {
+    let site = Site::new();
+    let digest = digest("{}");
+    write(&site, move |tx| {
+        tx.manifests()
+            .put(REPOSITORY, &digest, &manifest(&[], &[]), b"{ }")
+    })
+    .await;
+    let read = |tx: &ReadTx| tx.manifests().body(&digest);
+    let body = site.store.read(read).await;
+    assert!(matches!(body, Err(Error::Corrupt { .. })), "{body:?}");
+    assert!(
+        !site.store.failed(),
+        "one damaged row is not the disk's end"
+    );
+}
+
+#[tokio::test]
+async fn history_is_read_newest_first_and_in_pages() {
+    let site = Site::new();
+    let event = |millis| TagEvent {
+        tag: tag("latest"),
+        at: at(millis),
+        digest: None,
+    };
+    write(&site, move |tx| {
+        for millis in 0..3 {
+            tx.tags().record_event(REPOSITORY, &event(millis))?;
+        }
+        tx.tags().record_event(RepositoryId(2), &event(9))
+    })
+    .await;
+    write(&site, move |tx| {
+        tx.tags().record_event(REPOSITORY, &event(3))
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        let newest = tx.tags().history(REPOSITORY, None, 2)?;
+        assert_eq!(newest, [(3, event(3)), (2, event(2))]);
+        let older = tx.tags().history(REPOSITORY, Some(2), 9)?;
+        assert_eq!(older, [(1, event(1)), (0, event(0))]);
+        Ok::<_, Error>(())
+    };
+    site.store.read(read).await.unwrap();
+}
+
+#[tokio::test]
+async fn tags_are_listed_in_byte_order() {
+    let site = Site::new();
+    write(&site, |tx| {
+        for text in ["b", "B", "a", "10", "9"] {
+            tx.tags()
+                .put(REPOSITORY, &tag(text), &pointing(digest("x")))?;
+        }
+        tx.tags()
+            .put(RepositoryId(2), &tag("z"), &pointing(digest("x")))
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        let all = tx.tags().list(REPOSITORY, None, 9)?;
+        let names: Vec<_> = all.iter().map(|(tag, _)| tag.as_str()).collect();
+        assert_eq!(names, ["10", "9", "B", "a", "b"]);
+        assert_eq!(all[0].1, pointing(digest("x")));
+        let page = tx.tags().list(REPOSITORY, Some(&tag("B")), 1)?;
+        assert_eq!(page[0].0, tag("a"));
+        Ok::<_, Error>(())
+    };
+    site.store.read(read).await.unwrap();
+}
+
+#[tokio::test]
+async fn referrers_are_replaced_by_digest_and_listed_by_subject() {
+    let site = Site::new();
+    let descriptor = |size| Descriptor {
+        artifact_type: Some("application/x".to_owned()),
+        ..Descriptor::new(MediaType::OCI_MANIFEST, digest("referrer"), size)
+    };
+    let subject = digest("subject");
+    write(&site, move |tx| {
+        tx.referrers().put(REPOSITORY, &subject, &descriptor(1))?;
+        tx.referrers().put(REPOSITORY, &subject, &descriptor(2))
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        assert_eq!(
+            tx.referrers().list(REPOSITORY, &digest("other"), 9)?,
+            vec![]
+        );
+        tx.referrers().list(REPOSITORY, &subject, 9)
+    };
+    assert_eq!(site.store.read(read).await.unwrap(), [descriptor(2)]);
+    let left = write(&site, move |tx| {
+        tx.referrers()
+            .remove(REPOSITORY, &subject, &digest("referrer"))?;
+        tx.referrers()
+            .remove(REPOSITORY, &subject, &digest("referrer"))?;
+        tx.referrers().list(REPOSITORY, &subject, 9)
+    });
+    assert_eq!(left.await, []);
+}
+
+#[tokio::test]
+async fn the_least_recently_used_comes_first_and_pages_go_on_from_there() {
+    let site = Site::new();
+    let unit = |of| Unit {
+        organization: ORGANIZATION,
+        repository: REPOSITORY,
+        digest: digest(of),
+    };
+    let used = |millis| RecencyRecord {
+        last_used: at(millis),
+        window: 4,
+        windows: 1,
+        spared: false,
+    };
+    write(&site, move |tx| {
+        tx.recency().put(&unit("a"), &used(30))?;
+        tx.recency().put(&unit("b"), &used(-20))?;
+        tx.recency().put(&unit("c"), &used(10))?;
+        tx.recency().put(&unit("b"), &used(40))
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        let oldest = tx.recency().oldest(ORGANIZATION, None, 2)?;
+        assert_eq!(oldest, [(unit("c"), used(10)), (unit("a"), used(30))]);
+        let after = Some((at(30), unit("a")));
+        let rest = tx.recency().oldest(ORGANIZATION, after, 9)?;
+        assert_eq!(rest, [(unit("b"), used(40))]);
+        tx.recency().oldest(OrganizationId(2), None, 9)
+    };
+    assert_eq!(site.store.read(read).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn usage_adds_up() {
+    let site = Site::new();
+    write(&site, |tx| {
+        tx.usage().add(ORGANIZATION, 70)?;
+        tx.usage().add(OrganizationId(2), 1)?;
+        tx.usage().subtract(ORGANIZATION, 30)
+    })
+    .await;
+    let read = |tx: &ReadTx| tx.usage().held(ORGANIZATION);
+    assert_eq!(site.store.read(read).await.unwrap(), 40);
+}
+
+#[tokio::test]
+async fn a_setting_is_a_number_or_a_text() {
+    let site = Site::new();
+    write(&site, |tx| {
+        tx.settings().put_number("generation", 7)?;
+        tx.settings().put_text("owner", "ops")?;
+        tx.settings().put_text("gone", "x")?;
+        tx.settings().remove("gone")
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        let settings = tx.settings();
+        assert_eq!(settings.number("generation")?, Some(7));
+        assert_eq!(settings.text("generation")?, None);
+        assert_eq!(settings.text("owner")?.as_deref(), Some("ops"));
+        settings.text("gone")
+    };
+    assert_eq!(site.store.read(read).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn blobs_are_listed_in_pages_on_the_blocking_pool() {
+    let site = Site::new();
+    let record = BlobRecord {
+        size_bytes: 9,
+        created: at(1),
+    };
+    let kept = record.clone();
+    write(&site, move |tx| {
+        for of in ["a", "b", "c"] {
+            tx.blobs().put(&digest(of), &kept)?;
+        }
+        tx.blobs().remove(&digest("b"))?;
+        tx.blobs().remove(&digest("b"))
+    })
+    .await;
+    let mut expected = [digest("a"), digest("c")];
+    expected.sort();
+    let first = site.store.scan(|tx| tx.blobs().list(None, 1)).await;
+    let first: Result<_, Error> = first;
+    assert_eq!(first.unwrap(), [(expected[0], record)]);
+    let rest = move |tx: &ReadTx| tx.blobs().list(Some(&expected[0]), 9);
+    let rest: Vec<_> = site.store.scan(rest).await.unwrap();
+    assert_eq!(rest[0].0, expected[1]);
+    assert_eq!(rest.len(), 1);
+}

@@ -1,0 +1,286 @@
+//! Transactions: a snapshot to read, and what is to change on top of it.
+//!
+//! The rooms above see [`ReadTx`] and [`WriteTx`] with one accessor a noun; the files of the nouns see
+//! rows of bytes. A write transaction is a read transaction with changes laid over its snapshot, so
+//! every accessor reads the same way in both, and sees what was changed before it.
+//!
+//! Tables are opened when first touched and stay open: a point read opens one of some twenty.
+
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::changes::{Change, Changes};
+use super::health::Health;
+use super::keys::{Key, Span};
+use super::tables::Table;
+use super::{
+    Blobs, Error, Manifests, Organizations, Recency, Referrers, Repositories, Settings, Tags,
+    Usage, codec,
+};
+
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// What runs once the changes of a write are durable.
+pub(super) type Hook = Box<dyn FnOnce() + Send>;
+
+/// A consistent view of everything, as it was when the transaction began.
+///
+/// It keeps the pages of its snapshot from being reused, so it lives as briefly as the closure it is
+/// given to.
+pub struct ReadTx {
+    snapshot: ReadTransaction,
+    tables: [OnceCell<Rows>; Table::COUNT],
+    changes: Changes,
+    health: Arc<Health>,
+}
+
+/// A view of everything, with the changes of this write and of those before it in its batch.
+///
+/// Dereferences to [`ReadTx`], so that what reads can be shared between the two.
+pub struct WriteTx<'batch> {
+    tx: &'batch mut ReadTx,
+    hooks: Vec<Hook>,
+}
+
+/// Either transaction, as far as reading goes.
+pub trait Reads {
+    /// The transaction that is read.
+    fn tx(&self) -> &ReadTx;
+}
+
+impl Reads for &ReadTx {
+    fn tx(&self) -> &ReadTx {
+        self
+    }
+}
+
+impl Reads for &mut WriteTx<'_> {
+    fn tx(&self) -> &ReadTx {
+        self.tx
+    }
+}
+
+macro_rules! nouns {
+    ($($(#[$doc:meta])* $accessor:ident: $view:ident,)*) => {
+        impl ReadTx {
+            $($(#[$doc])* pub const fn $accessor(&self) -> $view<&Self> { $view(self) })*
+        }
+
+        impl WriteTx<'_> {
+            $($(#[$doc])* pub const fn $accessor(&mut self) -> $view<&mut Self> { $view(self) })*
+        }
+    };
+}
+
+nouns! {
+    /// Namespaces that own repositories.
+    organizations: Organizations,
+    /// Repositories and their names.
+    repositories: Repositories,
+    /// Manifests, their documents, and who names whom.
+    manifests: Manifests,
+    /// Where tags point, and where they pointed.
+    tags: Tags,
+    /// Blobs, and who may read them.
+    blobs: Blobs,
+    /// Artifacts by what they refer to.
+    referrers: Referrers,
+    /// When content was last used.
+    recency: Recency,
+    /// Bytes held by organizations.
+    usage: Usage,
+    /// Single values by name.
+    settings: Settings,
+}
+
+// === impl ReadTx ===
+
+impl ReadTx {
+    /// Begins at what is committed now.
+    pub(super) fn begin(database: &Database, health: &Arc<Health>) -> Result<Self, Error> {
+        let snapshot = database
+            .begin_read()
+            .map_err(|error| health.fail("beginning a read", error))?;
+        Ok(Self {
+            snapshot,
+            tables: [const { OnceCell::new() }; Table::COUNT],
+            changes: Changes::new(),
+            health: Arc::clone(health),
+        })
+    }
+
+    /// What `decode` makes of a row, if there is one.
+    pub(super) fn row<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        if let Some(change) = self.changes.find(table, key) {
+            return change.as_deref().map(decode).transpose();
+        }
+        let row = self.open(table)?.get(key);
+        let row = row.map_err(|error| self.health.fail("reading a row", error))?;
+        row.map(|row| decode(row.value())).transpose()
+    }
+
+    /// The record in a row, if there is one.
+    pub(super) fn record<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<T>, Error> {
+        self.row(table, key, |bytes| codec::decode(table, bytes))
+    }
+
+    pub(super) fn has(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
+        let row = self.row(table, key, |_| Ok(()))?;
+        Ok(row.is_some())
+    }
+
+    /// What `decode` makes of the first `limit` rows of a range, in the order of their keys.
+    pub(super) fn page<T>(
+        &self,
+        table: Table,
+        span: &Span,
+        limit: usize,
+        mut decode: impl FnMut(&[u8], &[u8]) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let fail = |error| self.health.fail("reading a range", error);
+        let range = self.open(table)?.range::<&[u8]>(span.bounds());
+        let mut stored = range.map_err(fail)?;
+        let mut changed = self.changes.range(table, span).peekable();
+        let mut page = Vec::new();
+        let mut row = stored.next().transpose().map_err(fail)?;
+        while page.len() < limit {
+            // A changed row stands for the stored row of the same key.
+            let order = match (&row, changed.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((key, _)), Some((changed, _))) => key.value().cmp(changed),
+            };
+            if let Some((key, value)) = &row
+                && order.is_lt()
+            {
+                page.push(decode(key.value(), value.value())?);
+            }
+            if order.is_ge()
+                && let Some((key, Some(value))) = changed.next()
+            {
+                page.push(decode(key, value)?);
+            }
+            if order.is_le() {
+                row = stored.next().transpose().map_err(fail)?;
+            }
+        }
+        Ok(page)
+    }
+
+    /// What `read` makes of the keys of the first `limit` rows of a range.
+    pub(super) fn keys<T>(
+        &self,
+        table: Table,
+        span: &Span,
+        limit: usize,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        self.page(table, span, limit, |key, _| {
+            read(key).ok_or_else(|| table.damaged_key())
+        })
+    }
+
+    /// The keys and records of the first `limit` rows of a range.
+    pub(super) fn records<K, T: DeserializeOwned>(
+        &self,
+        table: Table,
+        span: &Span,
+        limit: usize,
+        read: impl Fn(&[u8]) -> Option<K>,
+    ) -> Result<Vec<(K, T)>, Error> {
+        self.page(table, span, limit, |key, value| {
+            let key = read(key).ok_or_else(|| table.damaged_key())?;
+            Ok((key, codec::decode(table, value)?))
+        })
+    }
+
+    pub(super) fn has_any(&self, table: Table, span: &Span) -> Result<bool, Error> {
+        let first = self.page(table, span, 1, |_, _| Ok(()))?;
+        Ok(!first.is_empty())
+    }
+
+    /// What is to be written, with the changes of the last closure kept or taken back.
+    pub(super) const fn changes_mut(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+
+    /// Lets go of the snapshot and leaves what is to be written.
+    pub(super) fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    fn open(&self, table: Table) -> Result<&Rows, Error> {
+        let cell = &self.tables[table as usize];
+        if let Some(rows) = cell.get() {
+            return Ok(rows);
+        }
+        let rows = self.snapshot.open_table(table.definition());
+        let rows = rows.map_err(|error| self.health.fail("opening a table", error))?;
+        Ok(cell.get_or_init(|| rows))
+    }
+}
+
+// === impl WriteTx ===
+
+impl<'batch> WriteTx<'batch> {
+    pub(super) const fn new(tx: &'batch mut ReadTx) -> Self {
+        Self {
+            tx,
+            hooks: Vec::new(),
+        }
+    }
+
+    /// Has `hook` run once the changes of this write are durable, before its caller is answered.
+    ///
+    /// If the write fails, or is run again, the hooks of that run are dropped. Hooks run on the
+    /// writer thread, so they must be brief and must not wait for another write.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.push(Box::new(hook));
+    }
+
+    pub(super) fn put(&mut self, table: Table, key: Key, value: Vec<u8>) {
+        self.tx.changes.set(table, key, Some(value));
+    }
+
+    pub(super) fn put_record<T: Serialize>(&mut self, table: Table, key: Key, record: &T) {
+        self.put(table, key, codec::encode(record));
+    }
+
+    /// Puts a row that says all it says by being there.
+    pub(super) fn mark(&mut self, table: Table, key: Key) {
+        self.put(table, key, Vec::new());
+    }
+
+    /// Removes a row; nothing happens if there is none.
+    pub(super) fn remove(&mut self, table: Table, key: Key) {
+        self.tx.changes.set(table, key, Change::None);
+    }
+
+    pub(super) fn into_hooks(self) -> Vec<Hook> {
+        self.hooks
+    }
+}
+
+impl Deref for WriteTx<'_> {
+    type Target = ReadTx;
+
+    fn deref(&self) -> &ReadTx {
+        self.tx
+    }
+}

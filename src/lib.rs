@@ -1,5 +1,6 @@
 //! entrepot: a container registry appliance in one binary.
 
+pub mod blob;
 pub mod config;
 pub mod http;
 pub mod model;

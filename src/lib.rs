@@ -5,5 +5,7 @@ pub mod config;
 pub mod http;
 pub mod model;
 pub mod oci;
+pub mod outbound;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,91 @@
+//! Everything that leaves this machine over HTTP: resolve, check the address, connect, proxy.
+//!
+//! `upstream` (and later whoever else calls out) asks [`Outbound`] for a [`Client`]; nobody else makes one.
+//! Promised: a client never follows a redirect by itself, never decompresses, reads no environment and
+//! no `.netrc`, speaks TLS 1.2 and 1.3 with verified certificates only, and, under
+//! [`AddressPolicy::PublicOrAllowed`], connects only to an address that it checked itself (UP-04).
+//! Not done here: authentication, redirects, retries. Whoever sends a request decides those.
+
+mod address;
+mod client;
+mod error;
+mod names;
+mod resolver;
+mod trust;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::RootCertStore;
+
+pub use address::{AddressPolicy, AllowedHosts, is_public};
+pub use client::{Client, ClientSpec, Response};
+pub use error::Error;
+pub use names::Names;
+
+use resolver::LastGood;
+
+use crate::config::OutboundConfig;
+
+/// The one maker of HTTP clients. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbound {
+    shared: Arc<Shared>,
+}
+
+/// What all clients have in common.
+struct Shared {
+    config: OutboundConfig,
+    /// Longest time for connecting, TLS included; half of it for resolving the name.
+    connect: Duration,
+    names: Names,
+    allowed: Arc<AllowedHosts>,
+    /// Certificates of `extra_ca_certs`, read once at start so that a bad file is found there.
+    extra: RootCertStore,
+    /// The system's authorities and the extra ones; loaded when first needed.
+    roots: OnceLock<Arc<RootCertStore>>,
+    last_good: Arc<LastGood>,
+}
+
+impl Outbound {
+    /// Takes the operator's words on outgoing connections, with the longest time for one to stand.
+    /// Reads `extra_ca_certs`; call it at start.
+    ///
+    /// # Errors
+    /// [`Error::Authorities`] if a file of `extra_ca_certs` cannot be read or holds no certificate.
+    pub fn new(config: OutboundConfig, connect: Duration, names: Names) -> Result<Self, Error> {
+        let extra = match &config.extra_ca_certs {
+            Some(directory) => trust::from_directory(directory)?,
+            None => RootCertStore::empty(),
+        };
+        let allowed = Arc::new(AllowedHosts::new(config.ssrf_allowed_hosts.clone()));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config,
+                connect,
+                names,
+                allowed,
+                extra,
+                roots: OnceLock::new(),
+                last_good: Arc::default(),
+            }),
+        })
+    }
+
+    /// Makes a client with connections of its own.
+    ///
+    /// # Errors
+    /// [`Error::Authorities`] for a bad `ca_file`, [`Error::Proxy`] for a proxy that is no URL or, under
+    /// [`AddressPolicy::PublicOrAllowed`], stands at an address that is not allowed.
+    pub fn client(&self, spec: &ClientSpec) -> Result<Client, Error> {
+        Client::new(&self.shared, spec)
+    }
+}
+
+impl Shared {
+    /// The authorities for clients without a `ca_file` of their own; may be none at all.
+    fn roots(&self) -> Arc<RootCertStore> {
+        let load = || Arc::new(trust::system_and(&self.extra));
+        Arc::clone(self.roots.get_or_init(load))
+    }
+}

@@ -6,6 +6,7 @@ pub mod http;
 pub mod model;
 pub mod oci;
 pub mod outbound;
+pub mod quota;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

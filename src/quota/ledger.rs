@@ -1,0 +1,468 @@
+//! The running account of bytes: held, reserved, and unlinked but open.
+//!
+//! It lives in memory: what is held is rebuilt from the store at start and moved by after-commit
+//! hooks, reservations belong to running fills and vanish with them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::OrganizationId;
+
+/// How much room the volume of the data directory has; the ledger asks it before each reservation.
+pub trait DiskSpace: Send + Sync {
+    /// Bytes free to us now; `None` if it cannot be told, and then only quotas bound us.
+    fn free_bytes(&self) -> Option<u64>;
+}
+
+/// What is missing for a reservation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Shortage {
+    #[error("it would never fit: {wanted} bytes against a quota of {limit}")]
+    Never { wanted: u64, limit: u64 },
+    #[error("{missing} bytes are missing under the organisation's quota")]
+    Quota { missing: u64 },
+    #[error("{missing} bytes are missing above the disk's reserve")]
+    Disk { missing: u64 },
+}
+
+impl Shortage {
+    /// Bytes that eviction would have to free for another try.
+    pub const fn missing(&self) -> Option<u64> {
+        match self {
+            Self::Never { .. } => None,
+            Self::Quota { missing } | Self::Disk { missing } => Some(*missing),
+        }
+    }
+}
+
+/// The account of every organisation; cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    accounts: Mutex<HashMap<OrganizationId, Account>>,
+    /// Bytes promised to fills and not yet written: free space that is spoken for.
+    unwritten: AtomicU64,
+    disk: Arc<dyn DiskSpace>,
+    disk_reserve: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    held: u64,
+    reserved: u64,
+    lingering: u64,
+    limit: Option<u64>,
+}
+
+impl Account {
+    const fn used(&self) -> u64 {
+        self.held + self.reserved + self.lingering
+    }
+}
+
+impl Ledger {
+    pub fn new(disk: Arc<dyn DiskSpace>, disk_reserve: u64) -> Self {
+        let shared = Shared {
+            accounts: Mutex::default(),
+            unwritten: AtomicU64::new(0),
+            disk,
+            disk_reserve: AtomicU64::new(disk_reserve),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Says what an organisation holds, as read from the store at start.
+    pub fn load(&self, organization: OrganizationId, held: u64) {
+        self.account(organization, |account| account.held = held);
+    }
+
+    /// Sets or lifts the cap of an organisation.
+    pub fn set_limit(&self, organization: OrganizationId, limit: Option<u64>) {
+        self.account(organization, |account| account.limit = limit);
+    }
+
+    pub fn set_disk_reserve(&self, bytes: u64) {
+        self.shared.disk_reserve.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn limit(&self, organization: OrganizationId) -> Option<u64> {
+        self.account(organization, |account| account.limit)
+    }
+
+    /// Bytes held, reserved and lingering together.
+    pub fn used(&self, organization: OrganizationId) -> u64 {
+        self.account(organization, |account| account.used())
+    }
+
+    /// Bytes held, as the store counts them.
+    pub fn held(&self, organization: OrganizationId) -> u64 {
+        self.account(organization, |account| account.held)
+    }
+
+    /// Bytes by which the disk's free space is under its reserve, fills included.
+    pub fn disk_deficit(&self) -> u64 {
+        self.disk_missing(0)
+    }
+
+    /// Bytes by which an organisation is over its cap (a cap that was lowered).
+    pub fn excess(&self, organization: OrganizationId) -> u64 {
+        self.account(organization, |account| {
+            account
+                .limit
+                .map_or(0, |limit| account.used().saturating_sub(limit))
+        })
+    }
+
+    /// Takes `bytes` for a fill, or says what is missing.
+    ///
+    /// # Errors
+    /// [`Shortage`]; nothing is taken then.
+    pub fn reserve(
+        &self,
+        organization: OrganizationId,
+        bytes: u64,
+    ) -> Result<Reservation, Shortage> {
+        let mut reservation = self.nothing(organization);
+        reservation.cover(bytes)?;
+        Ok(reservation)
+    }
+
+    /// A reservation of no bytes, to be made larger with [`Reservation::cover`].
+    pub fn nothing(&self, organization: OrganizationId) -> Reservation {
+        Reservation {
+            ledger: self.clone(),
+            organization,
+            bytes: 0,
+            written: 0,
+        }
+    }
+
+    /// The reservation of bytes that lie on the disk already, whether they fit or not: what an earlier
+    /// process left.
+    pub fn adopt(&self, organization: OrganizationId, bytes: u64) -> Reservation {
+        self.account(organization, |account| account.reserved += bytes);
+        Reservation {
+            ledger: self.clone(),
+            organization,
+            bytes,
+            written: bytes,
+        }
+    }
+
+    /// Counts bytes that stopped being held by a commit.
+    pub fn subtract_held(&self, organization: OrganizationId, bytes: u64) {
+        self.account(organization, |account| {
+            account.held = account.held.saturating_sub(bytes)
+        });
+    }
+
+    /// Counts bytes of a file that is about to be unlinked until the guard is dropped, which is when
+    /// the last open handle is gone.
+    pub fn linger(&self, organization: OrganizationId, bytes: u64) -> Lingering {
+        self.account(organization, |account| account.lingering += bytes);
+        Lingering {
+            ledger: self.clone(),
+            organization,
+            bytes,
+        }
+    }
+
+    /// Takes `bytes` more for content that has `wanted` bytes in all.
+    fn take(&self, organization: OrganizationId, bytes: u64, wanted: u64) -> Result<(), Shortage> {
+        let mut accounts = self.lock();
+        let account = accounts.entry(organization).or_default();
+        if let Some(limit) = account.limit {
+            if wanted > limit {
+                return Err(Shortage::Never { wanted, limit });
+            }
+            let missing = (account.used() + bytes).saturating_sub(limit);
+            if missing > 0 {
+                return Err(Shortage::Quota { missing });
+            }
+        }
+        let missing = self.disk_missing(bytes);
+        if missing > 0 {
+            return Err(Shortage::Disk { missing });
+        }
+        account.reserved += bytes;
+        self.shared.unwritten.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn disk_missing(&self, bytes: u64) -> u64 {
+        let Some(free) = self.shared.disk.free_bytes() else {
+            return 0;
+        };
+        let spoken_for = self.shared.unwritten.load(Ordering::Relaxed);
+        let reserve = self.shared.disk_reserve.load(Ordering::Relaxed);
+        (bytes + spoken_for + reserve).saturating_sub(free)
+    }
+
+    fn account<T>(
+        &self,
+        organization: OrganizationId,
+        change: impl FnOnce(&mut Account) -> T,
+    ) -> T {
+        change(self.lock().entry(organization).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, Account>> {
+        // Every change is one assignment: a panic elsewhere leaves the map whole.
+        self.shared
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("accounts", &*self.lock())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes taken for one fill; given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    ledger: Ledger,
+    organization: OrganizationId,
+    bytes: u64,
+    written: u64,
+}
+
+impl Reservation {
+    pub const fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes more until it covers `total` bytes, for content whose size was not known.
+    ///
+    /// # Errors
+    /// [`Shortage`]; what was taken before stays taken.
+    pub fn cover(&mut self, total: u64) -> Result<(), Shortage> {
+        let more = total.saturating_sub(self.bytes);
+        if more > 0 {
+            self.ledger.take(self.organization, more, total)?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+
+    /// Gives back all but `total` bytes, which lie on the disk.
+    pub fn shrink(&mut self, total: u64) {
+        let less = self.bytes.saturating_sub(total);
+        let unwritten = self.bytes - self.written;
+        self.ledger
+            .shared
+            .unwritten
+            .fetch_sub(unwritten, Ordering::Relaxed);
+        self.ledger.account(self.organization, |account| {
+            account.reserved = account.reserved.saturating_sub(less);
+        });
+        self.bytes -= less;
+        self.written = self.bytes;
+    }
+
+    /// Counts `bytes` as held in place of all that was reserved, in one step: nobody ever sees both.
+    pub fn hold(mut self, bytes: u64) {
+        let (reserved, unwritten) = (self.bytes, self.bytes - self.written);
+        self.ledger
+            .shared
+            .unwritten
+            .fetch_sub(unwritten, Ordering::Relaxed);
+        self.ledger.account(self.organization, |account| {
+            account.reserved = account.reserved.saturating_sub(reserved);
+            account.held += bytes;
+        });
+        (self.bytes, self.written) = (0, 0);
+    }
+
+    /// Says that `total` bytes of it lie on the disk by now, where free space already shows them.
+    pub fn written(&mut self, total: u64) {
+        let total = total.min(self.bytes);
+        let more = total.saturating_sub(self.written);
+        self.ledger
+            .shared
+            .unwritten
+            .fetch_sub(more, Ordering::Relaxed);
+        self.written += more;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let unwritten = self.bytes - self.written;
+        self.ledger
+            .shared
+            .unwritten
+            .fetch_sub(unwritten, Ordering::Relaxed);
+        self.ledger.account(self.organization, |account| {
+            account.reserved = account.reserved.saturating_sub(self.bytes);
+        });
+    }
+}
+
+/// Bytes of an unlinked file that somebody still reads.
+#[derive(Debug)]
+pub struct Lingering {
+    ledger: Ledger,
+    organization: OrganizationId,
+    bytes: u64,
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.ledger.account(self.organization, |account| {
+            account.lingering = account.lingering.saturating_sub(self.bytes);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Volume(AtomicU64);
+
+    impl DiskSpace for Volume {
+        fn free_bytes(&self) -> Option<u64> {
+            Some(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    const ORG: OrganizationId = OrganizationId(1);
+
+    fn ledger(free: u64, reserve: u64, limit: Option<u64>) -> (Ledger, Arc<Volume>) {
+        let volume = Arc::new(Volume(AtomicU64::new(free)));
+        let ledger = Ledger::new(volume.clone(), reserve);
+        ledger.set_limit(ORG, limit);
+        (ledger, volume)
+    }
+
+    #[test]
+    fn held_reserved_and_lingering_share_one_cap() {
+        let (ledger, _) = ledger(1000, 0, Some(100));
+        ledger.load(ORG, 40);
+        let lingering = ledger.linger(ORG, 30);
+        let reservation = ledger.reserve(ORG, 30).unwrap();
+        assert_eq!(
+            ledger.reserve(ORG, 1).unwrap_err(),
+            Shortage::Quota { missing: 1 }
+        );
+        drop(lingering);
+        assert_eq!(
+            ledger.reserve(ORG, 31).unwrap_err(),
+            Shortage::Quota { missing: 1 }
+        );
+        drop(reservation);
+        assert_eq!(ledger.used(ORG), 40);
+        let never = ledger.reserve(ORG, 101).unwrap_err();
+        assert_eq!(
+            (never, never.missing()),
+            (
+                Shortage::Never {
+                    wanted: 101,
+                    limit: 100
+                },
+                None
+            )
+        );
+    }
+
+    /// DK-03, DK-04: the reserve stays free whatever fills were promised.
+    #[test]
+    fn the_disk_reserve_counts_promised_bytes_until_they_are_written() {
+        let (ledger, volume) = ledger(100, 20, None);
+        let mut first = ledger.reserve(ORG, 50).unwrap();
+        assert_eq!(
+            ledger.reserve(ORG, 40).unwrap_err(),
+            Shortage::Disk { missing: 10 }
+        );
+        first.written(50);
+        volume.0.store(50, Ordering::Relaxed);
+        assert_eq!(
+            ledger.reserve(ORG, 40).unwrap_err(),
+            Shortage::Disk { missing: 10 }
+        );
+        drop(ledger.reserve(ORG, 30).unwrap());
+        drop(first);
+        assert_eq!(ledger.disk_deficit(), 0);
+        volume.0.store(5, Ordering::Relaxed);
+        assert_eq!(ledger.disk_deficit(), 15);
+    }
+
+    #[test]
+    fn a_reservation_grows_to_cover_what_comes() {
+        let (ledger, _) = ledger(1000, 0, Some(10));
+        let mut reservation = ledger.reserve(ORG, 0).unwrap();
+        reservation.cover(8).unwrap();
+        reservation.cover(4).unwrap();
+        assert_eq!((reservation.bytes(), ledger.used(ORG)), (8, 8));
+        let (wanted, limit) = (12, 10);
+        let never = Shortage::Never { wanted, limit };
+        assert_eq!(reservation.cover(wanted), Err(never), "however much goes");
+        let other = ledger.reserve(ORG, 2).unwrap();
+        assert_eq!(reservation.cover(9), Err(Shortage::Quota { missing: 1 }));
+        assert_eq!((reservation.bytes(), ledger.used(ORG)), (8, 10));
+        drop(other);
+    }
+
+    /// The bytes of a commit are never in the account twice, nor out of it.
+    #[test]
+    fn a_reservation_becomes_held_in_one_step() {
+        let (ledger, volume) = ledger(20, 5, Some(10));
+        let reservation = ledger.reserve(ORG, 8).unwrap();
+        assert_eq!((ledger.used(ORG), ledger.held(ORG)), (8, 0));
+        reservation.hold(6);
+        assert_eq!((ledger.used(ORG), ledger.held(ORG)), (6, 6));
+        volume.0.store(9, Ordering::Relaxed);
+        ledger.reserve(ORG, 4).unwrap();
+        assert_eq!(ledger.disk_deficit(), 0, "nothing is promised any more");
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_counts_although_it_does_not_fit() {
+        let (ledger, _) = ledger(100, 0, Some(10));
+        let left = ledger.adopt(ORG, 12);
+        assert_eq!((ledger.used(ORG), ledger.excess(ORG)), (12, 2));
+        assert_eq!(ledger.disk_deficit(), 0, "it lies on the disk already");
+        drop(left);
+        assert_eq!(ledger.used(ORG), 0);
+    }
+
+    #[test]
+    fn what_stopped_half_way_keeps_what_it_wrote() {
+        let (ledger, _) = ledger(100, 0, Some(10));
+        let mut reservation = ledger.reserve(ORG, 8).unwrap();
+        reservation.written(3);
+        reservation.shrink(5);
+        assert_eq!((reservation.bytes(), ledger.used(ORG)), (5, 5));
+        drop(reservation);
+        assert_eq!(ledger.used(ORG), 0);
+        assert_eq!(ledger.shared.unwritten.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_lowered_cap_shows_its_excess() {
+        let (ledger, _) = ledger(1000, 0, Some(10));
+        ledger.load(ORG, 8);
+        assert_eq!(ledger.excess(ORG), 0);
+        ledger.set_limit(ORG, Some(5));
+        assert_eq!(ledger.excess(ORG), 3);
+        ledger.set_limit(ORG, None);
+        assert_eq!(ledger.excess(ORG), 0);
+    }
+}

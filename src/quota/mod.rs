@@ -1,0 +1,23 @@
+//! How much an organisation and the disk may hold, and what goes first when it is too much.
+//!
+//! Called by `registry`, which carries out what is decided here: this room counts and decides, and
+//! never deletes. The cap of an organisation covers the bytes it holds, the bytes its fills have
+//! reserved, and the bytes of files that are unlinked but still open, at every moment; the disk's
+//! reserve covers all organisations together.
+
+mod evict;
+mod ledger;
+mod metrics;
+mod policy;
+
+pub use evict::{Candidate, Verdict, order, spared, used, verdict};
+pub use ledger::{DiskSpace, Ledger, Lingering, Reservation, Shortage};
+pub use metrics::Metrics;
+pub use policy::{PinSet, Policy};
+
+use crate::model::ByteSize;
+
+/// The free space never touched when nothing is configured: 1 GiB, or 5 % of a smaller volume.
+pub fn default_disk_reserve(total: ByteSize) -> ByteSize {
+    ByteSize(ByteSize::gib(1).bytes().min(total.bytes() / 20))
+}

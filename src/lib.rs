@@ -7,6 +7,7 @@ pub mod model;
 pub mod oci;
 pub mod outbound;
 pub mod quota;
+pub mod registry;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -6,6 +6,7 @@ pub mod http;
 pub mod model;
 pub mod oci;
 pub mod outbound;
+pub mod proxy;
 pub mod quota;
 pub mod registry;
 pub mod store;

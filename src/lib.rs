@@ -1,8 +1,10 @@
 //! entrepot: a container registry appliance in one binary.
 
+pub mod api;
 pub mod blob;
 pub mod config;
 pub mod http;
+pub mod jobs;
 pub mod model;
 pub mod oci;
 pub mod outbound;

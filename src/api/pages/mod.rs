@@ -1,0 +1,11 @@
+//! The doors beside `/v2/`: health, metrics, and the page for people.
+
+mod health;
+mod html;
+mod landing;
+mod metrics;
+mod snippets;
+
+pub(super) use health::{Probe, probe};
+pub(super) use landing::landing;
+pub(super) use metrics::metrics;

@@ -1,0 +1,260 @@
+//! Failures in the words of the distribution specification.
+//!
+//! Every error of the rooms below is matched here by name, without a wildcard, so that a new one
+//! cannot be forgotten at the edge. What a client reads holds a code, a message and the request's
+//! id; hosts, paths and upstream's own words stay in the log (WB-03).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ::http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::api::headers;
+use crate::http::{RequestId, Response, response};
+use crate::oci::{EndpointError, ErrorCode};
+use crate::{blob, proxy, registry};
+
+/// Why a request gets no content: code, status, and words for the client.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: ErrorCode,
+    pub(super) status: StatusCode,
+    pub(super) message: Cow<'static, str>,
+    /// A header that belongs to the status: `Allow`, `Retry-After`, `Content-Range`.
+    header: Option<(header::HeaderName, HeaderValue)>,
+}
+
+impl Failure {
+    /// A failure with the status that its code usually has.
+    pub(super) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            status: StatusCode::from_u16(code.status()).expect("the codes' statuses are valid"),
+            message: message.into(),
+            header: None,
+        }
+    }
+
+    /// 404 for a path of no endpoint.
+    pub(super) fn no_such_path() -> Self {
+        Self::new(ErrorCode::Unknown, "no such path").with_status(StatusCode::NOT_FOUND)
+    }
+
+    /// 405 for a method that the path does not offer; `allow` lists those it does.
+    pub(super) fn method(allow: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::Unsupported, message)
+            .with_header(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// 416 for content of `size` bytes.
+    pub(super) fn range(size: u64) -> Self {
+        Self::new(ErrorCode::RangeInvalid, "no byte of the range exists").with_header(
+            header::CONTENT_RANGE,
+            headers::plain(format!("bytes */{size}")),
+        )
+    }
+
+    fn unavailable(message: &'static str, retry_after: Option<Duration>) -> Self {
+        Self::new(ErrorCode::Unavailable, message).retry_after(retry_after)
+    }
+
+    const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// Whole seconds, rounded up: zero would ask for a storm.
+    fn retry_after(self, after: Option<Duration>) -> Self {
+        let Some(after) = after else { return self };
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        self.with_header(
+            header::RETRY_AFTER,
+            headers::plain(seconds.max(1).to_string()),
+        )
+    }
+
+    /// The answer.
+    pub(super) fn into_response(self, id: &RequestId) -> Response {
+        let body = ErrorBody {
+            errors: [ErrorEntry {
+                code: self.code.as_str(),
+                message: &self.message,
+                detail: Detail {
+                    request_id: id.as_str(),
+                },
+            }],
+        };
+        let mut answer = response::json(self.status, &body);
+        let headers = answer.headers_mut();
+        headers.insert(header::CACHE_CONTROL, headers::NO_STORE);
+        headers.extend(self.header);
+        answer
+    }
+}
+
+/// distribution-spec, "Error Codes".
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    errors: [ErrorEntry<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct ErrorEntry<'a> {
+    code: &'static str,
+    message: &'a str,
+    detail: Detail<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    request_id: &'a str,
+}
+
+impl From<EndpointError> for Failure {
+    fn from(error: EndpointError) -> Self {
+        let message = error.to_string();
+        match error {
+            EndpointError::NotFound => Self::no_such_path(),
+            EndpointError::Name(_) => Self::new(ErrorCode::NameInvalid, message),
+            EndpointError::Digest(_) => Self::new(ErrorCode::DigestInvalid, message),
+            // A tag that breaks the grammar cannot exist (oci-registry 4.1: never 400 on a pull).
+            EndpointError::Tag(_) => Self::new(ErrorCode::ManifestUnknown, message),
+        }
+    }
+}
+
+impl From<proxy::Error> for Failure {
+    fn from(error: proxy::Error) -> Self {
+        use proxy::Error as E;
+        let message = error.to_string();
+        match error {
+            E::NameUnknown => Self::new(ErrorCode::NameUnknown, message),
+            E::ManifestUnknown => Self::new(ErrorCode::ManifestUnknown, message),
+            E::BlobUnknown => Self::new(ErrorCode::BlobUnknown, message),
+            // oci-registry 13.6: unknown or private, upstream does not say; never its 401.
+            E::Refused => Self::new(ErrorCode::NameUnknown, message),
+            E::UpstreamCredentials { .. } => {
+                Self::new(ErrorCode::Unavailable, message).with_status(StatusCode::BAD_GATEWAY)
+            }
+            E::RateLimited { retry_after } => {
+                Self::new(ErrorCode::TooManyRequests, message).retry_after(Some(retry_after))
+            }
+            E::Unavailable { retry_after, .. } => {
+                Self::new(ErrorCode::Unavailable, message).retry_after(retry_after)
+            }
+            E::Expired => Self::new(ErrorCode::Unavailable, message),
+            E::Timeout => {
+                Self::new(ErrorCode::Unavailable, message).with_status(StatusCode::GATEWAY_TIMEOUT)
+            }
+            E::BadGateway { .. } | E::Rule { .. } => {
+                tracing::warn!(%error, "upstream's answer cannot be passed on");
+                Self::new(
+                    ErrorCode::Unavailable,
+                    "upstream sent what cannot be served",
+                )
+                .with_status(StatusCode::BAD_GATEWAY)
+            }
+            E::Abandoned => Self::unavailable("the request was given up", None),
+            E::Registry(error) => error.into(),
+            E::Blob(error) => error.into(),
+        }
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        use registry::Error as E;
+        match error {
+            E::ManifestInvalid { reason, .. } => {
+                Self::new(ErrorCode::ManifestInvalid, reason.to_string())
+                    .with_status(StatusCode::BAD_GATEWAY)
+            }
+            E::Corrupt { .. } => {
+                tracing::error!(%error, "content at rest is damaged");
+                Self::unavailable("the content is damaged and will be fetched again", None)
+            }
+            E::NoRoom(_) => Self::unavailable("there is no room for the content", None),
+            E::Store(error) => {
+                tracing::error!(%error, "the store did not answer");
+                Self::unavailable("the store did not answer", None)
+            }
+            E::Blob(error) => error.into(),
+        }
+    }
+}
+
+impl From<blob::Error> for Failure {
+    /// One answer for all of them: a client can do nothing but come again.
+    fn from(error: blob::Error) -> Self {
+        tracing::error!(%error, "content could not be read");
+        Self::unavailable(
+            "the content could not be read",
+            Some(Duration::from_secs(1)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> RequestId {
+        let mut headers = ::http::HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_static("abc"));
+        RequestId::accept(&headers).unwrap()
+    }
+
+    async fn answer(failure: Failure) -> (u16, ::http::HeaderMap, serde_json::Value) {
+        let (head, body) = failure.into_response(&id()).into_parts();
+        let body = body.collect().await.unwrap();
+        let body = serde_json::from_slice(&body).unwrap();
+        (head.status.as_u16(), head.headers, body)
+    }
+
+    /// WB-03: a code, a message, the request's id.
+    #[tokio::test]
+    async fn a_body_holds_code_message_and_request() {
+        let (status, headers, body) = answer(proxy::Error::ManifestUnknown.into()).await;
+        assert_eq!(status, 404);
+        assert_eq!(headers["content-type"], "application/json");
+        let entry = &body["errors"][0];
+        assert_eq!(entry["code"], "MANIFEST_UNKNOWN");
+        assert_eq!(entry["detail"]["request_id"], "abc");
+    }
+
+    #[tokio::test]
+    async fn a_rate_limit_says_when_to_come_again() {
+        let error = proxy::Error::RateLimited {
+            retry_after: Duration::from_millis(1200),
+        };
+        let (status, headers, body) = answer(error.into()).await;
+        assert_eq!(
+            (status, headers["retry-after"].to_str().unwrap()),
+            (429, "2")
+        );
+        assert_eq!(body["errors"][0]["code"], "TOOMANYREQUESTS");
+    }
+
+    /// WB-03: what upstream said in its own words does not reach the client.
+    #[tokio::test]
+    async fn a_bad_upstream_is_not_quoted() {
+        let reason = "https://user:canary@host/".to_owned();
+        let (status, _, body) = answer(proxy::Error::BadGateway { reason }.into()).await;
+        assert_eq!(status, 502);
+        assert!(!body.to_string().contains("canary"));
+    }
+
+    #[test]
+    fn a_tag_that_cannot_exist_is_unknown_rather_than_invalid() {
+        let error = crate::oci::Endpoint::parse("/v2/a/manifests/.x").unwrap_err();
+        assert_eq!(Failure::from(error).code, ErrorCode::ManifestUnknown);
+        let error = crate::oci::Endpoint::parse("/v2/a/manifests/sha256:x").unwrap_err();
+        assert_eq!(Failure::from(error).status, 400);
+    }
+}

@@ -1,0 +1,149 @@
+//! `GET` and `HEAD /v2/<name>/manifests/<reference>`.
+//!
+//! The stored bytes go out as they are, whatever `Accept` says (a conversion would change the digest),
+//! and `Range` is ignored.
+
+use ::http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::error::Failure;
+use super::{Served, Visit, content_headers};
+use crate::api::headers::{self, DOCKER_CONTENT_DIGEST};
+use crate::http::{Body, Response};
+use crate::oci::{Digest, MediaType, Reference};
+use crate::proxy::{Ask, CacheStatus, ManifestAnswer, ManifestHead, Source};
+
+const IMMUTABLE_PUBLIC: HeaderValue =
+    HeaderValue::from_static("public, max-age=31536000, immutable");
+const IMMUTABLE_PRIVATE: HeaderValue =
+    HeaderValue::from_static("private, max-age=31536000, immutable");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Answers with a manifest, or with its head alone.
+pub(super) async fn manifest(
+    visit: &Visit<'_>,
+    source: &Source,
+    reference: &Reference,
+) -> Result<Served, Failure> {
+    let proxy = &visit.api.proxy;
+    let ask = match headers::wants_validation(visit.headers()) {
+        true => Ask::Validate,
+        false => Ask::Normal,
+    };
+    if !visit.is_head() {
+        let answer = proxy.manifest(source, reference, ask).await?;
+        return Ok(held(visit, source, reference, &answer));
+    }
+    match proxy.head_manifest(source, reference, ask).await? {
+        ManifestHead::Held(answer) => Ok(held(visit, source, reference, &answer)),
+        ManifestHead::Upstream {
+            digest,
+            media_type,
+            size_bytes,
+            cache,
+        } => {
+            let head = Head {
+                digest,
+                media_type: &media_type,
+                size_bytes,
+                cache,
+            };
+            Ok(upstream_head(visit, source, reference, &head))
+        }
+    }
+}
+
+/// The `Cache-Control` of what stands under a URL: a digest names the same bytes for ever.
+pub(super) fn cache_control(source: &Source, by_digest: bool) -> HeaderValue {
+    match (by_digest, source.is_public()) {
+        (true, true) => IMMUTABLE_PUBLIC,
+        (true, false) => IMMUTABLE_PRIVATE,
+        (false, _) => NO_CACHE,
+    }
+}
+
+fn held(
+    visit: &Visit<'_>,
+    source: &Source,
+    reference: &Reference,
+    answer: &ManifestAnswer,
+) -> Served {
+    let manifest = &answer.manifest;
+    let mut response = Response::default();
+    let headers = response.headers_mut();
+    content_headers(headers, answer.cache, answer.age);
+    headers.insert(
+        header::CACHE_CONTROL,
+        cache_control(source, is_digest(reference)),
+    );
+    headers.insert(header::CONTENT_TYPE, manifest.content_type.clone());
+    let (digest, etag) = match reference {
+        // The digest in the algorithm that was asked for (oci-registry 4.1).
+        Reference::Digest(digest) if *digest != manifest.raw.digest => {
+            (headers::plain(digest.to_string()), headers::etag(digest))
+        }
+        _ => (manifest.digest.clone(), manifest.etag.clone()),
+    };
+    headers.insert(DOCKER_CONTENT_DIGEST, digest);
+    let not_modified = headers::is_unchanged(visit.headers(), &etag);
+    headers.insert(header::ETAG, etag);
+    if not_modified {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        let size = manifest.raw.bytes.len();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+        *response.body_mut() = Body::from(manifest.raw.bytes.clone());
+    }
+    Served {
+        response,
+        cache: Some(answer.cache),
+    }
+}
+
+/// What upstream's answer to `HEAD` says of a manifest that is not held.
+struct Head<'a> {
+    digest: Digest,
+    media_type: &'a MediaType,
+    size_bytes: u64,
+    cache: CacheStatus,
+}
+
+fn upstream_head(
+    visit: &Visit<'_>,
+    source: &Source,
+    reference: &Reference,
+    head: &Head<'_>,
+) -> Served {
+    let mut response = Response::default();
+    let mut headers = HeaderMap::with_capacity(16);
+    content_headers(&mut headers, head.cache, std::time::Duration::ZERO);
+    headers.insert(
+        header::CACHE_CONTROL,
+        cache_control(source, is_digest(reference)),
+    );
+    headers.insert(
+        header::CONTENT_TYPE,
+        headers::plain(head.media_type.as_str()),
+    );
+    headers.insert(
+        DOCKER_CONTENT_DIGEST,
+        headers::plain(head.digest.to_string()),
+    );
+    let etag = headers::etag(&head.digest);
+    if headers::is_unchanged(visit.headers(), &etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(head.size_bytes));
+    }
+    headers.insert(header::ETAG, etag);
+    *response.headers_mut() = headers;
+    Served {
+        response,
+        cache: Some(head.cache),
+    }
+}
+
+const fn is_digest(reference: &Reference) -> bool {
+    matches!(reference, Reference::Digest(_))
+}

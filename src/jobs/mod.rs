@@ -1,0 +1,146 @@
+//! What happens by the clock: loops that begin with the process and end with it.
+//!
+//! Started by `app`. Each loop does one thing, says in the log when that fails, and tries again at its
+//! next turn; none of them is the reason that a request waits. A loop that is in the middle of its
+//! work when the process ends is given up: everything it does is safe to be cut off.
+
+mod metrics;
+mod rounds;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::proxy::Proxy;
+use crate::quota;
+use crate::registry::Registry;
+
+pub use metrics::Metrics;
+pub use rounds::Rounds;
+
+/// How often the loops turn.
+#[derive(Clone, Debug)]
+pub struct Intervals {
+    /// Last-used times are written (CR-11: at most 60 s of them may be lost).
+    pub flush: Duration,
+    /// Disk and quotas are looked at (DK-04: before they are full).
+    pub relief: Duration,
+    pub gauges: Duration,
+    /// The first sweep for files without rows after the start, and the pause between sweeps (CR-07).
+    pub first_sweep: Duration,
+    pub sweep: Duration,
+    /// Certificates are looked at for changes. Passwords need no loop: `upstream` looks at their
+    /// files itself whenever it uses one.
+    pub files: Duration,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self {
+            flush: Duration::from_secs(30),
+            relief: Duration::from_secs(5),
+            gauges: Duration::from_secs(10),
+            first_sweep: Duration::from_secs(600),
+            sweep: Duration::from_secs(24 * 3600),
+            files: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the loops work on.
+pub struct Parts {
+    pub registry: Registry,
+    pub proxy: Proxy,
+    pub metrics: Metrics,
+    pub quota_metrics: quota::Metrics,
+    pub intervals: Intervals,
+    /// Looks at certificate files again; runs on the blocking pool.
+    pub reread_files: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The running loops; dropped, they end where they are.
+#[derive(Debug)]
+pub struct Jobs(JoinSet<()>);
+
+impl Jobs {
+    /// Starts every loop. Must be called within a tokio runtime.
+    pub fn start(parts: Parts) -> Self {
+        let Parts {
+            registry,
+            proxy,
+            metrics,
+            quota_metrics,
+            intervals,
+            reread_files,
+        } = parts;
+        let rounds = Rounds {
+            registry,
+            proxy,
+            metrics,
+            quota_metrics,
+        };
+        let mut loops = JoinSet::new();
+        loops.spawn(flush(rounds.clone(), intervals.flush));
+        loops.spawn(every(
+            intervals.relief,
+            intervals.relief,
+            rounds.clone(),
+            Rounds::relieve,
+        ));
+        loops.spawn(every(
+            Duration::ZERO,
+            intervals.gauges,
+            rounds.clone(),
+            Rounds::refresh_gauges,
+        ));
+        loops.spawn(every(
+            intervals.first_sweep,
+            intervals.sweep,
+            rounds,
+            Rounds::sweep,
+        ));
+        loops.spawn(async move {
+            every(
+                intervals.files,
+                intervals.files,
+                reread_files,
+                |reread| async move {
+                    // Nothing comes of a panic in there but a certificate that is not exchanged.
+                    let _ = tokio::task::spawn_blocking(move || reread()).await;
+                },
+            )
+            .await;
+        });
+        Self(loops)
+    }
+
+    /// Ends every loop where it is.
+    pub async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+/// Does `work` after `first`, and then after every `pause`.
+async fn every<T, F>(first: Duration, pause: Duration, with: T, work: impl Fn(T) -> F)
+where
+    T: Clone,
+    F: Future<Output = ()>,
+{
+    tokio::time::sleep(first).await;
+    loop {
+        work(with.clone()).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Writes last-used times at every interval, and before its end when much has been noted.
+async fn flush(rounds: Rounds, pause: Duration) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = rounds.registry.flush_wanted() => {}
+        }
+        rounds.flush().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! entrepot: a container registry appliance in one binary.
 
 pub mod api;
+pub mod app;
 pub mod blob;
 pub mod config;
 pub mod http;

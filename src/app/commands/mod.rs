@@ -1,0 +1,167 @@
+//! The subcommands, one file each; `main` hands the parsed command line over.
+
+mod cache;
+mod check_config;
+mod output;
+mod serve;
+mod status;
+mod sweep;
+mod tls;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use super::assemble::Services;
+use super::cli::{Cli, Command, Common, TlsCommand};
+use super::operations::{self, Frame, Request};
+use super::{Error, control, lock};
+use crate::config::{Config, ConfigSource, Environment, Flags};
+use crate::model::Clock;
+pub(super) use output::Output;
+
+/// Runs what the command line asks for; what goes wrong is on stderr when it returns.
+pub fn run(cli: Cli) -> ExitCode {
+    let output = Output;
+    let environment = Environment::of_process();
+    let Cli {
+        common,
+        serve,
+        command,
+    } = cli;
+    let done = match command {
+        None => serve::run(&common, &serve, environment, &output),
+        Some(Command::Serve(given)) => {
+            let given = if given.listen.is_empty() {
+                serve
+            } else {
+                given
+            };
+            serve::run(&common, &given, environment, &output)
+        }
+        Some(Command::CheckConfig { file }) => {
+            return check_config::run(
+                file.or_else(|| common.config.clone()),
+                &common,
+                &environment,
+                &output,
+            );
+        }
+        Some(Command::Cache { json, command }) => {
+            cache::run(command, json, &Site::new(&common, environment), &output)
+        }
+        Some(Command::Sweep) => sweep::run(&Site::new(&common, environment), &output),
+        Some(Command::Status { json }) => {
+            status::run(json, &Site::new(&common, environment), &output)
+        }
+        Some(Command::Tls {
+            command: TlsCommand::SelfSigned { host, dir },
+        }) => tls::self_signed(&host, &dir, &output),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stop::Told) => ExitCode::FAILURE,
+        Err(Stop::Error(error)) => {
+            output.error(format_args!("entrepot: {}", error.chain()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command ends with 1.
+pub(super) enum Stop {
+    /// Everything has been said.
+    Told,
+    Error(Box<Error>),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(Box::new(error.into()))
+    }
+}
+
+/// The site that a command is about, as far as the command line tells.
+struct Site {
+    source: ConfigSource,
+    environment: Environment,
+    flags: Flags,
+}
+
+impl Site {
+    fn new(common: &Common, environment: Environment) -> Self {
+        Self {
+            source: ConfigSource::find(common.config.clone()),
+            environment,
+            flags: Flags {
+                listen: Vec::new(),
+                data_dir: common.data_dir.clone(),
+            },
+        }
+    }
+
+    fn config(&self, output: &Output) -> Result<Config, Stop> {
+        match Config::load(self.source.clone(), &self.environment, &self.flags) {
+            Ok((config, _)) => Ok(config),
+            Err(mistakes) => {
+                mistakes.iter().for_each(|mistake| output.error(mistake));
+                Err(Stop::Told)
+            }
+        }
+    }
+
+    /// Has an operation carried out, by the running server or else by this process, and gives every
+    /// frame to `show`.
+    fn carry_out(
+        &self,
+        request: Request,
+        output: &Output,
+        mut show: impl FnMut(Frame),
+    ) -> Result<(), Stop> {
+        let config = self.config(output)?;
+        runtime()?.block_on(async {
+            let called = control::call(&config.data_dir, &request).await;
+            let called = called.map_err(|error| Error::Control {
+                reason: error.to_string(),
+            })?;
+            let mut frames = match called {
+                Some(frames) => frames,
+                None => {
+                    let lock = hold(&config)?;
+                    let services = Services::open(&config, Clock::System, lock).await?;
+                    operations::begin(Arc::new(services), request)
+                }
+            };
+            while let Some(frame) = frames.recv().await {
+                match frame {
+                    Frame::Done { text } => {
+                        if !text.is_empty() {
+                            output.progress(text);
+                        }
+                        return Ok(());
+                    }
+                    Frame::Failed { reason } => return Err(Error::Refused(reason).into()),
+                    frame => show(frame),
+                }
+            }
+            let reason = "the server left before its answer was complete".to_owned();
+            Err(Error::Control { reason }.into())
+        })
+    }
+}
+
+/// The lock, for working without a server.
+fn hold(config: &Config) -> Result<lock::Lock, Error> {
+    lock::Lock::existing(&config.data_dir).map_err(|error| match error {
+        Error::Locked { data_dir, process } => Error::Silent { data_dir, process },
+        other => other,
+    })
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)
+}

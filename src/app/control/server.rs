@@ -1,0 +1,112 @@
+//! The server's end of the control socket.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::{PATIENCE, address, read_line};
+use crate::app::Error;
+use crate::app::assemble::Services;
+use crate::app::operations::{self, Frame, Request};
+
+/// Callers served at one time.
+const CALLERS: usize = 8;
+
+/// The listening socket; dropped, it hears nobody.
+pub(in crate::app) struct Server {
+    task: JoinSet<()>,
+    path: PathBuf,
+}
+
+impl Server {
+    /// Listens in the data directory, whose lock the caller holds: a socket that is there already
+    /// belongs to nobody.
+    pub(in crate::app) fn start(data_dir: &Path, services: Arc<Services>) -> Result<Self, Error> {
+        let path = data_dir.join("control.sock");
+        let failed = |source: io::Error| Error::file("listen on", path.clone(), source);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let (short, _folder) = address(data_dir).map_err(failed)?;
+        let listener = UnixListener::bind(&short).map_err(failed)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, services));
+        Ok(Self { task, path })
+    }
+
+    /// Hears nobody any more; running operations end where they are.
+    pub(in crate::app) async fn stop(mut self) {
+        self.task.shutdown().await;
+        // It would be replaced at the next start in any case.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn accept(listener: UnixListener, services: Arc<Services>) {
+    let places = Arc::new(Semaphore::new(CALLERS));
+    let mut callers = JoinSet::new();
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let services = services.clone();
+                callers.spawn(async move {
+                    if let Err(error) = serve(stream, services).await {
+                        tracing::debug!(%error, "a caller of the control socket left");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket cannot accept");
+                tokio::time::sleep(PATIENCE).await;
+            }
+        }
+        while callers.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: UnixStream, services: Arc<Services>) -> io::Result<()> {
+    let user = stream.peer_cred()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    let (reader, mut writer) = stream.into_split();
+    if user != own && user != 0 {
+        tracing::warn!(user, "refused a caller of the control socket");
+        let reason = format!("only the user {own} and root may ask");
+        return write(&mut writer, &Frame::Failed { reason }).await;
+    }
+    let mut reader = BufReader::new(reader);
+    let Some(line) = read_line(&mut reader, Some(PATIENCE)).await? else {
+        return Ok(());
+    };
+    let request: Request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let reason = format!("the request is not understood: {error}");
+            return write(&mut writer, &Frame::Failed { reason }).await;
+        }
+    };
+    let mut frames = operations::begin(services, request);
+    while let Some(frame) = frames.recv().await {
+        write(&mut writer, &frame).await?;
+    }
+    Ok(())
+}
+
+async fn write(writer: &mut OwnedWriteHalf, frame: &Frame) -> io::Result<()> {
+    let mut line = serde_json::to_string(frame)?;
+    line.push('\n');
+    tokio::time::timeout(PATIENCE, writer.write_all(line.as_bytes())).await?
+}

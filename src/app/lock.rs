@@ -1,0 +1,117 @@
+//! The lock on the data directory: one process at a time, whatever it wants there (CR-09).
+//!
+//! `DATA_DIR/lock` is locked with `flock`, which ends with the process however that ends, so nothing is
+//! ever left behind. The file holds the number of the process, for the message of the next one.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::Error;
+
+/// The held lock; dropped, the directory is free.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "closing it ends the lock")] File);
+
+impl Lock {
+    /// Makes the directory if there is none, for its owner alone, and takes the lock.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] at once if another process has it.
+    pub(super) fn create(data_dir: &Path) -> Result<Self, Error> {
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(data_dir);
+        made.map_err(|error| Error::file("create the data directory", data_dir, error))?;
+        Self::take(data_dir)
+    }
+
+    /// Takes the lock of a directory that holds data already.
+    ///
+    /// # Errors
+    /// [`Error::NoData`] if it holds none; [`Error::Locked`].
+    pub(super) fn existing(data_dir: &Path) -> Result<Self, Error> {
+        let exists = super::assemble::store_path(data_dir).try_exists();
+        // A directory of another user cannot be looked into, which is not the same as holding nothing.
+        match exists.map_err(|error| Error::file("look into", data_dir, error))? {
+            true => Self::take(data_dir),
+            false => Err(Error::NoData {
+                data_dir: data_dir.to_owned(),
+            }),
+        }
+    }
+
+    fn take(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join("lock");
+        let failed = |act| move |error| Error::file(act, data_dir.join("lock"), error);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("open"))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let process = holder(&mut file);
+                return Err(Error::Locked {
+                    data_dir: data_dir.to_owned(),
+                    process,
+                });
+            }
+            Err(error) => return Err(Error::file("lock", path, error)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed("write"))?;
+        Ok(Self(file))
+    }
+}
+
+/// The process that holds the lock, as it says itself.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CR-09: the second is refused at once, and told by whom.
+    #[test]
+    fn a_second_holder_is_refused_until_the_first_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("a/b");
+        let first = Lock::create(&data_dir).unwrap();
+        match Lock::create(&data_dir).unwrap_err() {
+            Error::Locked { process, .. } => assert_eq!(process, Some(std::process::id())),
+            other => panic!("{other}"),
+        }
+        drop(first);
+        Lock::create(&data_dir).unwrap();
+    }
+
+    #[test]
+    fn a_command_makes_no_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("absent");
+        assert!(matches!(
+            Lock::existing(&data_dir),
+            Err(Error::NoData { .. })
+        ));
+        assert!(!data_dir.exists());
+        assert!(matches!(
+            Lock::existing(folder.path()),
+            Err(Error::NoData { .. })
+        ));
+        assert!(!folder.path().join("lock").exists());
+    }
+}

@@ -1,0 +1,95 @@
+//! Taking a changed configuration over without a restart (LC-04).
+//!
+//! All or nothing: a configuration with a mistake changes nothing and every mistake goes to the log.
+//! What counts only after a restart is named.
+
+use super::assemble::hostnames;
+use super::{App, listeners};
+use crate::config::{Config, ConfigError, Warning};
+use crate::http::TlsReloader;
+
+impl App {
+    /// Takes `loaded` over as far as a running server can, and says in the log what it did.
+    pub async fn reload(&self, loaded: Result<(Config, Vec<Warning>), Vec<ConfigError>>) {
+        let (config, warnings) = match loaded {
+            Ok(loaded) => loaded,
+            Err(mistakes) => return keep_old(&mistakes),
+        };
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let reconfigured = self
+            .services
+            .proxy
+            .reconfigure(
+                config.upstreams.clone(),
+                config.deadlines.clone(),
+                config.offline,
+                config.features.proxy_cache,
+            )
+            .await;
+        let done = match reconfigured {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "the configuration stays as it was");
+                return;
+            }
+        };
+        self.services.proxy.set_hostnames(hostnames(&config));
+        self.meet_quotas();
+        let site = listeners::site(&config, &self.addresses, self.services.disk_reserve);
+        self.api.set_site(site);
+        self.reload_log(&config);
+        reread(self.tls.as_ref());
+        let late = self.started_with.changes_needing_restart(&config);
+        if !late.is_empty() {
+            tracing::warn!(
+                "these changes count only after a restart: {}",
+                late.join(", ")
+            );
+        }
+        tracing::info!(
+            added = ?done.added,
+            changed = ?done.changed,
+            removed = ?done.removed,
+            "configuration reloaded"
+        );
+    }
+
+    /// Makes room under quotas that were lowered, behind the caller's back: it may take a while.
+    fn meet_quotas(&self) {
+        let registry = self.services.registry.clone();
+        tokio::spawn(async move {
+            if let Err(error) = registry.relieve().await {
+                tracing::warn!(%error, "room could not be made");
+            }
+        });
+    }
+
+    fn reload_log(&self, config: &Config) {
+        let Some(logging) = &self.logging else { return };
+        if let Err(error) = logging.set_level(&config.log.level) {
+            tracing::error!(%error, "LOG_LEVEL stays as it was");
+        }
+    }
+}
+
+fn keep_old(mistakes: &[ConfigError]) {
+    for mistake in mistakes {
+        tracing::error!("{mistake}");
+    }
+    tracing::error!(
+        "the configuration stays as it was: {} mistakes",
+        mistakes.len()
+    );
+}
+
+/// Looks at the certificate files, and exchanges the pair if they changed. Reads files.
+pub(super) fn reread(tls: Option<&TlsReloader>) {
+    let Some(tls) = tls else { return };
+    match tls.reload_if_changed() {
+        Ok(true) => tracing::info!("the TLS certificate was exchanged"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "the TLS certificate stays as it was"),
+    }
+}

@@ -1,4 +1,57 @@
 //! entrepot: a container registry appliance in one binary.
+//!
+//! It is a pull-through cache of upstream registries, a mirror of chosen tags, and a local registry,
+//! over one embedded redb file and one folder of blobs. This page is the map; each room's own page
+//! says what it promises.
+//!
+//! # Rooms
+//!
+//! Reads go through [`proxy`], writes through [`registry`], every HTTP door is in [`api`]. A room may
+//! import rooms on lower floors only; `tests/architecture.rs` holds the table and keeps it true.
+//!
+//! ```text
+//!  8  app                                    wires everything, owns process life
+//!  7  api            jobs                    doors (HTTP in)      clock (time in)
+//!  6  proxy                                  what the product does
+//!  5  registry                               content of a registry
+//!  4  quota                                  limits; what goes first
+//!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
+//!  2  config                                 what the operator said, checked
+//!  1  model                                  nouns we store
+//!  0  oci   telemetry                        nouns the specifications define;  logs and metrics
+//! ```
+//!
+//! Only `store` knows redb, only `blob` knows blob files, only `outbound` makes HTTP clients, only
+//! `upstream` speaks to other registries, only `config` reads YAML and the environment, only `http`
+//! knows hyper, and no room below `api` knows a status code.
+//!
+//! # Order of writes
+//!
+//! Bytes are durable before the row that names them: write a partial file, verify digest and length,
+//! sync, rename, sync the folder, commit the row, answer. Deletion runs the other way: commit, answer,
+//! unlink. A crash can leave only files without rows, which a sweep removes; a row without its file
+//! (somebody removed it) counts as absent and heals at the next pull.
+//!
+//! # Walks
+//!
+//! **Warm manifest.** `http` connection → `api::v2` door → `proxy::route` → `proxy` manifest, fresh →
+//! `registry` hot entry → bytes out. No transaction, no disk, no store write; the use is noted in
+//! memory and written with others later.
+//!
+//! **Warm blob.** The same to `registry::lookup`, which opens the file through `blob`; on a plain
+//! HTTP/1.1 connection `http` sends it by sendfile(2), otherwise in pooled pieces.
+//!
+//! **Cold manifest.** `proxy` joins or begins the one flight for the reference → `upstream` (token,
+//! retry, limit, breaker inside) → digest checked → `registry` ingests in one transaction → all
+//! waiters are answered.
+//!
+//! **Cold blob.** `proxy` joins or begins the one fill for the digest: room is reserved in `quota`
+//! (evicting what was used least recently), `upstream` streams, `blob` writes a growing file that every
+//! asker reads; the last byte is held back until the digest is right, then the file is renamed and
+//! linked. What has no room streams past the cache.
+//!
+//! **Stale tag.** One HEAD upstream for all who wait, within the revalidation deadline; no answer, or
+//! any answer but a new digest or two 404 half a minute apart, leaves what is held being served.
 
 pub mod api;
 pub mod app;

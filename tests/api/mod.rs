@@ -1,0 +1,20 @@
+//! The doors, through real sockets.
+
+mod blobs;
+mod lists;
+mod manifests;
+mod pages;
+mod registry;
+
+use crate::harness::content::Image;
+use crate::harness::origin::Origin;
+use crate::harness::site::Site;
+
+/// An upstream with one image, `library/app:v1`, and a site that caches it.
+async fn stage(layers: &[usize]) -> (Origin, Site, Image) {
+    let origin = Origin::start().await;
+    let image = Image::with_layers(1, layers);
+    origin.push_image("library/app", "v1", &image);
+    let site = Site::cache_of(&origin).await;
+    (origin, site, image)
+}

@@ -1,0 +1,61 @@
+//! SIGHUP: the configuration changes under a running server, or it does not.
+
+use rustix::process::Signal;
+
+use crate::harness::content::Image;
+use crate::harness::origin::Origin;
+use crate::harness::process::{Place, Process};
+use crate::harness::soon;
+
+fn cache(organization: &str, origin: &Origin) -> String {
+    let url = origin.url("");
+    format!("  - organization: {organization}\n    upstream: {organization}\n    endpoint: {url}\n")
+}
+
+async fn status(process: &Process, repository: &str) -> u16 {
+    let url = process.url(&format!("/v2/{repository}/manifests/v1"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    soon(&url, client.get(&url).send())
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
+}
+
+/// LC-04: a new cache counts at once; a configuration with mistakes counts not at all.
+#[tokio::test]
+async fn sighup_applies_a_new_cache_and_refuses_a_bad_one() {
+    let origin = Origin::start().await;
+    origin.push_image("team/app", "v1", &Image::small(1));
+    let head = "REGISTRY_MIRRORS: []\nPROXY_CACHES:\n";
+    let one = format!("{head}{}", cache("one.example", &origin));
+    let both = format!("{one}{}", cache("two.example", &origin));
+    let place = Place::new(&one);
+    let mut process = place.serve().await;
+    assert_eq!(status(&process, "one.example/team/app").await, 200);
+    assert_eq!(status(&process, "two.example/team/app").await, 404);
+
+    place.configure(&both);
+    process.signal(Signal::HUP);
+    process.logs("configuration reloaded").await;
+    assert_eq!(status(&process, "two.example/team/app").await, 200);
+
+    place.configure(&format!("{one}    quota: 10 Gb\nLISTNE: x\n"));
+    process.signal(Signal::HUP);
+    let line = process.logs("quota").await;
+    assert!(line.contains("config.yaml:"), "{line}");
+    process.logs("LISTNE").await;
+    process.logs("the configuration stays as it was").await;
+    assert_eq!(status(&process, "two.example/team/app").await, 200);
+
+    place.configure(&format!("{one}HOT_CACHE: 32 MiB\nLOG_LEVEL: debug\n"));
+    process.signal(Signal::HUP);
+    let line = process.logs("only after a restart").await;
+    assert!(line.contains("HOT_CACHE"), "{line}");
+    process.logs("configuration reloaded").await;
+    // An organisation that is no cache any more still serves what it holds.
+    assert_eq!(status(&process, "two.example/team/app").await, 200);
+    assert_eq!(status(&process, "two.example/team/other").await, 404);
+    process.signal(Signal::TERM);
+    assert!(process.ended().await.success());
+}

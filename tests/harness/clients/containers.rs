@@ -1,0 +1,210 @@
+//! Podman and Buildah: engines without a daemon, of one family of libraries and settings.
+//!
+//! Both keep their images in the sandbox, with the vfs driver that works on every file system. Mirrors
+//! are named in a registries.conf of the sandbox; there is no `?ns=`: the mirror's path takes the place
+//! of the origin's host.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use entrepot::oci::Digest;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use tokio::process::Command;
+
+use super::super::child::{Failure, run};
+use super::super::sandbox::Sandbox;
+use super::{ImageName, Puller, SiteUnderTest, Way, digests_in};
+
+/// Everything may be pulled, signed or not.
+pub(super) const POLICY: &str = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
+
+/// `podman pull`.
+pub struct Podman {
+    storage: Storage,
+}
+
+impl Podman {
+    pub fn new(program: &Path, site: &SiteUnderTest, way: Way) -> Self {
+        Self {
+            storage: Storage::new(program, site, way),
+        }
+    }
+
+    fn podman<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Command {
+        let mut command = self.storage.command();
+        command
+            .arg("--tmpdir")
+            .arg(self.storage.sandbox.path("podman"))
+            .args(words);
+        command
+    }
+}
+
+impl Puller for Podman {
+    fn name(&self) -> &'static str {
+        match self.storage.way {
+            Way::ByAddress => "podman pull ADDRESS/...",
+            Way::AsMirror => "podman pull with a mirror in registries.conf",
+        }
+    }
+
+    fn pull<'a>(&'a self, image: &'a ImageName) -> BoxFuture<'a, Result<Vec<Digest>, Failure>> {
+        async move {
+            let name = self.storage.image(image);
+            run(self.podman(self.storage.pull(&name))).await?;
+            let format = "{{.Digest}} {{json .RepoDigests}}";
+            let shown =
+                run(self.podman(["image", "inspect", "--format", format, name.as_str()])).await?;
+            Ok(digests_in(&shown.stdout))
+        }
+        .boxed()
+    }
+
+    fn remove<'a>(&'a self, image: &'a ImageName) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let name = self.storage.image(image);
+            run(self.podman(["image", "rm", name.as_str()]))
+                .await
+                .map(drop)
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Podman {
+    /// Ends the process with which a podman without root keeps its user namespace.
+    fn drop(&mut self) {
+        let file = self.storage.sandbox.path("podman/pause.pid");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if let Some(pause) = text.trim().parse().ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pause, Signal::KILL);
+        }
+    }
+}
+
+/// `buildah pull`.
+pub struct Buildah {
+    storage: Storage,
+}
+
+impl Buildah {
+    pub fn new(program: &Path, site: &SiteUnderTest, way: Way) -> Self {
+        Self {
+            storage: Storage::new(program, site, way),
+        }
+    }
+
+    fn buildah<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Command {
+        let mut command = self.storage.command();
+        command.args(words);
+        command
+    }
+}
+
+impl Puller for Buildah {
+    fn name(&self) -> &'static str {
+        match self.storage.way {
+            Way::ByAddress => "buildah pull ADDRESS/...",
+            Way::AsMirror => "buildah pull with a mirror in registries.conf",
+        }
+    }
+
+    fn pull<'a>(&'a self, image: &'a ImageName) -> BoxFuture<'a, Result<Vec<Digest>, Failure>> {
+        async move {
+            let name = self.storage.image(image);
+            run(self.buildah(self.storage.pull(&name))).await?;
+            let shown = run(self.buildah(["images", "--json", name.as_str()])).await?;
+            Ok(digests_in(&shown.stdout))
+        }
+        .boxed()
+    }
+
+    fn remove<'a>(&'a self, image: &'a ImageName) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let name = self.storage.image(image);
+            run(self.buildah(["rmi", name.as_str()])).await.map(drop)
+        }
+        .boxed()
+    }
+}
+
+/// What the two have in common: image storage and configuration of their own.
+struct Storage {
+    program: PathBuf,
+    site: SiteUnderTest,
+    way: Way,
+    sandbox: Sandbox,
+}
+
+impl Storage {
+    fn new(program: &Path, site: &SiteUnderTest, way: Way) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.write("home/.config/containers/policy.json", POLICY);
+        sandbox.write("registries.conf", &registries(site, way));
+        // Locks in files of the sandbox, not in shared memory under a name that all podmans use.
+        sandbox.write(
+            "containers.conf",
+            "[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\n\
+             cgroup_manager = \"cgroupfs\"\n",
+        );
+        Self {
+            program: program.to_owned(),
+            site: site.clone(),
+            way,
+            sandbox,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.sandbox.command(&self.program);
+        command
+            .env("CONTAINERS_CONF", self.sandbox.path("containers.conf"))
+            .env(
+                "CONTAINERS_REGISTRIES_CONF",
+                self.sandbox.path("registries.conf"),
+            )
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(self.sandbox.path("root"))
+            .arg("--runroot")
+            .arg(self.sandbox.path("runroot"));
+        forget_root(&mut command);
+        command
+    }
+
+    fn image(&self, image: &ImageName) -> String {
+        self.way.name(&self.site, image)
+    }
+
+    /// The words of a pull. Of a mirror registries.conf says that it speaks plain HTTP, and the flag
+    /// would win over that, whatever its value.
+    fn pull(&self, image: &str) -> Vec<String> {
+        let mut words = vec!["pull".to_owned()];
+        if self.way == Way::ByAddress {
+            words.push("--tls-verify=false".to_owned());
+        }
+        words.push(image.to_owned());
+        words
+    }
+}
+
+/// Puts the cache of known blobs into the sandbox's home: root's is /var/lib/containers/cache, whatever
+/// HOME says, unless this variable (of containers/image) names another user.
+pub(super) fn forget_root(command: &mut Command) {
+    if geteuid().is_root() {
+        command.env("_CONTAINERS_ROOTLESS_UID", "65534");
+    }
+}
+
+fn registries(site: &SiteUnderTest, way: Way) -> String {
+    let mirror = format!(
+        "[[registry]]\nlocation = \"docker.io\"\n\
+         [[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
+        site.prefix()
+    );
+    match way {
+        Way::ByAddress => "unqualified-search-registries = []\n".to_owned(),
+        Way::AsMirror => mirror,
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP room over real sockets.
+
+mod bodies;
+mod framing;
+mod peers;
+mod shutdown;
+mod site;
+mod tls;
+mod versions;

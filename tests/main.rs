@@ -1,0 +1,14 @@
+//! Behaviour through real sockets; one folder a room.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+pub mod api;
+pub mod app;
+pub mod architecture;
+pub mod bounds;
+pub mod clients;
+pub mod harness;
+pub mod http;
+pub mod jobs;
+pub mod life;
+pub mod proxy;
+pub mod upstream;

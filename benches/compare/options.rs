@@ -1,0 +1,65 @@
+//! What the person who runs the comparison asked for.
+
+use std::time::Duration;
+
+use crate::failure::{Failure, Outcome};
+use crate::rows::Row;
+
+const USAGE: &str = "cargo bench --bench compare -- [--quick | --full] [--only ROW]...";
+
+/// How long and how often things are measured, and which.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// How long one server is measured in one round.
+    pub(crate) window: Duration,
+    /// How often each server has its turn.
+    pub(crate) rounds: usize,
+    /// Whether what takes minutes is measured too.
+    pub(crate) is_full: bool,
+    /// Tags in the data directory of row `start`.
+    pub(crate) tags: u32,
+    /// What is measured.
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Options {
+    /// Reads the arguments; `None` if cargo runs this program as a test, which has nothing to measure.
+    pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Outcome<Option<Self>> {
+        let (mut is_bench, mut is_full, mut rows) = (false, false, Vec::new());
+        let mut arguments = arguments.skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // `cargo bench` says so to every program it runs, `cargo test` does not.
+                "--bench" => is_bench = true,
+                "--quick" => is_full = false,
+                "--full" => is_full = true,
+                "--only" => rows.push(Row::named(&arguments.next().unwrap_or_default())?),
+                other => return Err(Failure::new(format!("what is {other}?\n{USAGE}"))),
+            }
+        }
+        if rows.is_empty() {
+            rows = Row::ALL.to_vec();
+        }
+        Ok(is_bench.then(|| Self::of(is_full, rows)))
+    }
+
+    fn of(is_full: bool, rows: Vec<Row>) -> Self {
+        if is_full {
+            Self {
+                window: Duration::from_secs(3),
+                rounds: 7,
+                is_full,
+                tags: 1_000_000,
+                rows,
+            }
+        } else {
+            Self {
+                window: Duration::from_secs(1),
+                rounds: 3,
+                is_full,
+                tags: 100_000,
+                rows,
+            }
+        }
+    }
+}

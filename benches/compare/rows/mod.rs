@@ -1,0 +1,82 @@
+//! The rows of the table: what is measured, one file a kind.
+
+mod binary;
+mod blobs;
+mod fan_out;
+mod manifests;
+mod memory;
+mod stale;
+mod start;
+
+use crate::failure::{Failure, Outcome};
+use crate::report::{Line, progress};
+use crate::site::Site;
+
+/// A part of the table that can be asked for alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Row {
+    Manifest,
+    SmallBlob,
+    BigBlob,
+    Tls,
+    FanOut,
+    Stale,
+    Memory,
+    Start,
+    Binary,
+}
+
+impl Row {
+    /// In the order of the table.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Manifest,
+        Self::SmallBlob,
+        Self::BigBlob,
+        Self::Tls,
+        Self::FanOut,
+        Self::Stale,
+        Self::Memory,
+        Self::Start,
+        Self::Binary,
+    ];
+
+    /// What it is called on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::SmallBlob => "blob-1m",
+            Self::BigBlob => "blob-100m",
+            Self::Tls => "tls",
+            Self::FanOut => "fan-out",
+            Self::Stale => "stale",
+            Self::Memory => "memory",
+            Self::Start => "start",
+            Self::Binary => "binary",
+        }
+    }
+
+    /// The row of this name.
+    pub(crate) fn named(name: &str) -> Outcome<Self> {
+        let found = Self::ALL.into_iter().find(|row| row.name() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Failure::new(format!("no row is called {name:?}; there are {names}"))
+        })
+    }
+
+    /// Measures it.
+    pub(crate) async fn measure(self, site: &Site) -> Outcome<Vec<Line>> {
+        progress(self.name());
+        match self {
+            Self::Manifest => manifests::measure(site).await,
+            Self::SmallBlob => blobs::small(site).await,
+            Self::BigBlob => blobs::big(site).await,
+            Self::Tls => blobs::tls(site).await,
+            Self::FanOut => fan_out::measure(site).await,
+            Self::Stale => stale::measure(site).await,
+            Self::Memory => memory::measure(site).await,
+            Self::Start => start::measure(site).await,
+            Self::Binary => binary::measure(),
+        }
+    }
+}

@@ -74,6 +74,18 @@ async fn docker_pulls_by_address_also_offline() {
 }
 
 #[tokio::test]
+async fn ctr_pulls_with_override_path_also_offline() {
+    let needed = [Client::DockerRegistry, Client::Ctr, Client::Containerd];
+    let Some([registry, ctr, containerd]) = require(needed) else {
+        return;
+    };
+    let stage = Stage::set(&registry).await;
+    let engine = Containerd::start(&ctr, &containerd, stage.site(), Way::AsMirror).await;
+    let engine = engine.expect("containerd starts").by_path();
+    stage.pulls_cold_and_offline(&engine).await;
+}
+
+#[tokio::test]
 async fn ctr_pulls_with_ns_also_offline() {
     containerd_pulls(Way::AsMirror).await;
 }

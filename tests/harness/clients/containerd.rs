@@ -58,6 +58,20 @@ impl Containerd {
         })
     }
 
+    /// Names the organisation in the mirror's path, which then takes the place of `/v2`. Nothing else
+    /// is asked: what is behind the mirror is a port where nobody listens.
+    pub fn by_path(self) -> Self {
+        let host = format!("http://{}/v2/{}", self.site.address, self.site.organization);
+        self.sandbox.write(
+            "hosts/docker.io/hosts.toml",
+            &format!(
+                "server = \"http://127.0.0.1:9\"\n[host.\"{host}\"]\n\
+                 capabilities = [\"pull\", \"resolve\"]\noverride_path = true\n"
+            ),
+        );
+        self
+    }
+
     fn images(&self, verb: &str) -> Command {
         let mut command = self.sandbox.command(&self.ctr);
         command

@@ -137,7 +137,7 @@ async fn open_files(config: &Config, metrics: &Metrics) -> Result<(Store, BlobSt
 async fn load_usage(store: &Store, ledger: &Ledger) -> Result<(), store::Error> {
     let held = store
         .scan(|tx| {
-            let organizations = tx.organizations().list()?.into_iter();
+            let organizations = tx.namespaces().list()?.into_iter();
             organizations
                 .map(|(id, _)| Ok((id, tx.usage().held(id)?)))
                 .collect::<Result<Vec<_>, store::Error>>()

@@ -50,7 +50,7 @@ impl Rounds {
     /// Organisations are few and named by configuration, so they may be labels (DO-10).
     async fn show(&self, holding: &Holding) {
         let gauges = &self.quota_metrics;
-        let name = [holding.organization.as_str()];
+        let name = [holding.namespace.as_str()];
         gauges
             .held
             .with_label_values(&name)
@@ -59,7 +59,7 @@ impl Rounds {
             .limit
             .with_label_values(&name)
             .set(clamp(holding.limit_bytes.unwrap_or(0)));
-        if let Ok(Some((id, _))) = self.registry.organization(&holding.organization).await {
+        if let Ok(Some((id, _))) = self.registry.namespace(&holding.namespace).await {
             gauges
                 .used
                 .with_label_values(&name)

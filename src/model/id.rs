@@ -22,7 +22,7 @@ macro_rules! id {
 
 id!(
     /// A namespace that owns repositories. Never reused.
-    OrganizationId
+    NamespaceId
 );
 id!(
     /// A repository. Never reused, so that a new repository of an old name inherits nothing.

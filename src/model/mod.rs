@@ -15,11 +15,11 @@ mod time;
 mod upstream;
 
 pub use blob::BlobRecord;
-pub use id::{OrganizationId, RepositoryId};
+pub use id::{NamespaceId, RepositoryId};
 pub use manifest::ManifestRecord;
 pub use namespace::NamespaceName;
 pub use recency::{RecencyRecord, Unit};
-pub use repository::{OrganizationRecord, RepositoryRecord};
+pub use repository::{NamespaceRecord, RepositoryRecord};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use tag::{TagEvent, TagRecord};

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{OrganizationId, RepositoryId, Timestamp};
+use super::{NamespaceId, RepositoryId, Timestamp};
 use crate::oci::Digest;
 
 /// What eviction takes or leaves as one: a manifest of a repository with the blobs only it needs,
 /// or a blob that no manifest of the repository names.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Unit {
-    pub organization: OrganizationId,
+    pub namespace: NamespaceId,
     pub repository: RepositoryId,
     pub digest: Digest,
 }

@@ -337,7 +337,7 @@ impl Proxy {
             return Ok(None);
         }
         let placed = Placed {
-            organization: source.organization,
+            namespace: source.organization,
             repository,
         };
         match self.registry().link_held_blob(&placed, *digest).await {
@@ -372,7 +372,7 @@ impl Proxy {
         let size_bytes = manifests.iter().find_map(|(_, record)| size(&record.blobs));
         let image_bytes = manifests.iter().map(|(_, record)| image_size(record)).min();
         let unit = |digest| Unit {
-            organization: source.organization,
+            namespace: source.organization,
             repository,
             digest,
         };
@@ -447,7 +447,7 @@ impl Proxy {
             .ensure_repository(source.organization, &source.name)
             .await?;
         let placed = Placed {
-            organization: source.organization,
+            namespace: source.organization,
             repository,
         };
         match registry.link_held_blob(&placed, *digest).await {

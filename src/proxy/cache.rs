@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Error, Proxy, Settings};
 use crate::config::Deadlines;
-use crate::model::{NamespaceName, OrganizationId, UpstreamRule};
+use crate::model::{NamespaceId, NamespaceName, UpstreamRule};
 use crate::outbound::AddressPolicy;
 use crate::quota::{PinSet, Policy};
 use crate::upstream::Upstream;
@@ -13,7 +13,7 @@ use crate::upstream::Upstream;
 /// An organisation that is the cache of an upstream.
 pub struct Cache {
     pub rule: UpstreamRule,
-    pub(super) organization: OrganizationId,
+    pub(super) organization: NamespaceId,
     pub(super) upstream: Upstream,
 }
 
@@ -120,7 +120,7 @@ impl Proxy {
     fn take_over(
         &self,
         caches: Caches,
-        policies: HashMap<OrganizationId, Policy>,
+        policies: HashMap<NamespaceId, Policy>,
         settings: Settings,
     ) {
         let ledger = self.registry().ledger();
@@ -150,7 +150,7 @@ impl Proxy {
         })?;
         let registry = self.registry();
         let organization = registry
-            .ensure_organization(&rule.organization, rule.anonymous_pull)
+            .ensure_namespace(&rule.organization, rule.anonymous_pull)
             .await?;
         Ok(Cache {
             rule,

@@ -14,7 +14,7 @@ use super::flight::Flights;
 use super::metrics::Kind;
 use super::status::StaleReason;
 use super::{CacheStatus, Error, Outcome, Proxy, Source};
-use crate::model::{OrganizationId, Timestamp};
+use crate::model::{NamespaceId, Timestamp};
 use crate::oci::{Descriptor, Digest, RepositoryName, Tag};
 use crate::upstream;
 
@@ -39,7 +39,7 @@ pub struct ReferrersAnswer {
     pub cache: CacheStatus,
 }
 
-type Repository = (OrganizationId, RepositoryName);
+type Repository = (NamespaceId, RepositoryName);
 
 #[derive(Default)]
 pub(super) struct Listings {

@@ -14,7 +14,7 @@ use super::negative::Absent;
 use super::status::StaleReason;
 use super::validate::Urgency;
 use super::{CacheStatus, Error, Outcome, Proxy, Source};
-use crate::model::{OrganizationId, RepositoryId, Unit};
+use crate::model::{NamespaceId, RepositoryId, Unit};
 use crate::oci::{Digest, Manifest, MediaType, RawManifest, Reference, RepositoryName, Tag};
 use crate::registry::{self, HeldManifest, HotTag, Placed};
 use crate::upstream;
@@ -53,7 +53,7 @@ pub enum ManifestHead {
 /// What one fetch is for.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Wanted {
-    organization: OrganizationId,
+    organization: NamespaceId,
     name: RepositoryName,
     reference: Reference,
 }
@@ -82,7 +82,7 @@ pub(super) enum Kept {
 }
 
 /// Tags learned from a HEAD, to be set when their manifest is fetched by digest.
-pub(super) struct Learned(Memory<(OrganizationId, RepositoryName, Digest), Tag>);
+pub(super) struct Learned(Memory<(NamespaceId, RepositoryName, Digest), Tag>);
 
 impl Default for Learned {
     fn default() -> Self {
@@ -333,7 +333,7 @@ impl Proxy {
             Err(registry::Error::Corrupt { digest }) => {
                 tracing::error!(manifest.digest = %digest, "a stored manifest is damaged");
                 let unit = Unit {
-                    organization: source.organization,
+                    namespace: source.organization,
                     repository,
                     digest,
                 };
@@ -431,7 +431,7 @@ impl Proxy {
             .ensure_repository(source.organization, &source.name)
             .await?;
         let placed = Placed {
-            organization: source.organization,
+            namespace: source.organization,
             repository,
         };
         self.forget_absent(source, &Reference::Digest(raw.digest));
@@ -453,11 +453,11 @@ impl Proxy {
                     "no room for a manifest, it is passed on: {error}"
                 );
                 let Placed {
-                    organization,
+                    namespace,
                     repository,
                 } = placed;
                 let unit = Unit {
-                    organization,
+                    namespace,
                     repository,
                     digest: raw.digest,
                 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::model::{OrganizationId, Timestamp};
+use crate::model::{NamespaceId, Timestamp};
 use crate::oci::{Digest, Reference, RepositoryName};
 
 /// Most absences remembered.
@@ -21,8 +21,8 @@ const BLOBS: Duration = Duration::from_secs(10);
 /// A thing that may be absent.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Absent {
-    Manifest(OrganizationId, RepositoryName, Reference),
-    Blob(OrganizationId, RepositoryName, Digest),
+    Manifest(NamespaceId, RepositoryName, Reference),
+    Blob(NamespaceId, RepositoryName, Digest),
 }
 
 pub(super) struct Negative {
@@ -82,11 +82,7 @@ mod tests {
     fn absence_is_believed_briefly_and_forgotten_on_success() {
         let negative = Negative::default();
         let manifest = |tag: &str| {
-            Absent::Manifest(
-                OrganizationId(1),
-                "a".parse().unwrap(),
-                tag.parse().unwrap(),
-            )
+            Absent::Manifest(NamespaceId(1), "a".parse().unwrap(), tag.parse().unwrap())
         };
         let believed = Duration::from_secs(30);
         negative.note(manifest("v1"), at(100));

@@ -57,7 +57,7 @@ impl Proxy {
             return Ok(());
         }
         let digests = left.iter().map(|(digest, _)| *digest).collect();
-        let owners = registry.organizations_naming(digests).await?;
+        let owners = registry.namespaces_naming(digests).await?;
         let is_capped = self.caches().iter().any(|cache| cache.rule.quota.is_some());
         for (digest, len) in left {
             match owners.get(&digest) {
@@ -107,7 +107,7 @@ impl Run {
         let ledger = self.proxy.registry().ledger();
         let parked = self.proxy.inner.fills.parked.take(&self.order.digest);
         let mut reservation = match parked {
-            Some(parked) if parked.organization() == organization => parked,
+            Some(parked) if parked.namespace() == organization => parked,
             _ => ledger.nothing(organization),
         };
         let reserved = match self.is_of_an_image_too_large() {

@@ -74,7 +74,7 @@ impl Proxy {
         repository: RepositoryName,
         shown: &RepositoryName,
     ) -> Result<Route, Error> {
-        let Some((organization, record)) = self.registry().organization(&name).await? else {
+        let Some((organization, record)) = self.registry().namespace(&name).await? else {
             return Ok(Route::UnknownOrganization);
         };
         if !record.anonymous_pull {

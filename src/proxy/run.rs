@@ -364,7 +364,7 @@ impl Run {
             .ensure_repository(source.organization, name)
             .await?;
         Ok(Placed {
-            organization: source.organization,
+            namespace: source.organization,
             repository,
         })
     }

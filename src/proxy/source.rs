@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use crate::model::{NamespaceName, OrganizationId};
+use crate::model::{NamespaceId, NamespaceName};
 use crate::oci::RepositoryName;
 
 /// A repository as a request named it, resolved.
 #[derive(Clone)]
 pub struct Source {
-    pub(super) organization: OrganizationId,
+    pub(super) organization: NamespaceId,
     pub(super) organization_name: NamespaceName,
     /// `None` for an organisation that is no cache any more: what is held is all there is.
     pub(super) cache: Option<Arc<Cache>>,
@@ -33,7 +33,7 @@ impl Source {
         &self.name
     }
 
-    pub const fn organization_id(&self) -> OrganizationId {
+    pub const fn organization_id(&self) -> NamespaceId {
         self.organization
     }
 

@@ -102,7 +102,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{OrganizationId, RepositoryId};
+    use crate::model::{NamespaceId, RepositoryId};
     use crate::oci::Digest;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -120,7 +120,7 @@ mod tests {
 
     fn candidate(recency: RecencyRecord) -> Candidate {
         let unit = Unit {
-            organization: OrganizationId(1),
+            namespace: NamespaceId(1),
             repository: RepositoryId(1),
             digest: Digest::of(b""),
         };

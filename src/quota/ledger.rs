@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::OrganizationId;
+use crate::model::NamespaceId;
 
 /// How much room the volume of the data directory has; the ledger asks it before each reservation.
 pub trait DiskSpace: Send + Sync {
@@ -21,7 +21,7 @@ pub trait DiskSpace: Send + Sync {
 pub enum Shortage {
     #[error("it would never fit: {wanted} bytes against a quota of {limit}")]
     Never { wanted: u64, limit: u64 },
-    #[error("{missing} bytes are missing under the organisation's quota")]
+    #[error("{missing} bytes are missing under the namespace's quota")]
     Quota { missing: u64 },
     #[error("{missing} bytes are missing above the disk's reserve")]
     Disk { missing: u64 },
@@ -37,14 +37,14 @@ impl Shortage {
     }
 }
 
-/// The account of every organisation; cheap to clone.
+/// The account of every namespace; cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    accounts: Mutex<HashMap<OrganizationId, Account>>,
+    accounts: Mutex<HashMap<NamespaceId, Account>>,
     /// Bytes promised to fills and not yet written: free space that is spoken for.
     unwritten: AtomicU64,
     disk: Arc<dyn DiskSpace>,
@@ -78,32 +78,32 @@ impl Ledger {
         }
     }
 
-    /// Says what an organisation holds, as read from the store at start.
-    pub fn load(&self, organization: OrganizationId, held: u64) {
-        self.account(organization, |account| account.held = held);
+    /// Says what a namespace holds, as read from the store at start.
+    pub fn load(&self, namespace: NamespaceId, held: u64) {
+        self.account(namespace, |account| account.held = held);
     }
 
-    /// Sets or lifts the cap of an organisation.
-    pub fn set_limit(&self, organization: OrganizationId, limit: Option<u64>) {
-        self.account(organization, |account| account.limit = limit);
+    /// Sets or lifts the cap of a namespace.
+    pub fn set_limit(&self, namespace: NamespaceId, limit: Option<u64>) {
+        self.account(namespace, |account| account.limit = limit);
     }
 
     pub fn set_disk_reserve(&self, bytes: u64) {
         self.shared.disk_reserve.store(bytes, Ordering::Relaxed);
     }
 
-    pub fn limit(&self, organization: OrganizationId) -> Option<u64> {
-        self.account(organization, |account| account.limit)
+    pub fn limit(&self, namespace: NamespaceId) -> Option<u64> {
+        self.account(namespace, |account| account.limit)
     }
 
     /// Bytes held, reserved and lingering together.
-    pub fn used(&self, organization: OrganizationId) -> u64 {
-        self.account(organization, |account| account.used())
+    pub fn used(&self, namespace: NamespaceId) -> u64 {
+        self.account(namespace, |account| account.used())
     }
 
     /// Bytes held, as the store counts them.
-    pub fn held(&self, organization: OrganizationId) -> u64 {
-        self.account(organization, |account| account.held)
+    pub fn held(&self, namespace: NamespaceId) -> u64 {
+        self.account(namespace, |account| account.held)
     }
 
     /// Bytes by which the disk's free space is under its reserve, fills included.
@@ -111,9 +111,9 @@ impl Ledger {
         self.disk_missing(0)
     }
 
-    /// Bytes by which an organisation is over its cap (a cap that was lowered).
-    pub fn excess(&self, organization: OrganizationId) -> u64 {
-        self.account(organization, |account| {
+    /// Bytes by which a namespace is over its cap (a cap that was lowered).
+    pub fn excess(&self, namespace: NamespaceId) -> u64 {
+        self.account(namespace, |account| {
             account
                 .limit
                 .map_or(0, |limit| account.used().saturating_sub(limit))
@@ -124,21 +124,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Shortage`]; nothing is taken then.
-    pub fn reserve(
-        &self,
-        organization: OrganizationId,
-        bytes: u64,
-    ) -> Result<Reservation, Shortage> {
-        let mut reservation = self.nothing(organization);
+    pub fn reserve(&self, namespace: NamespaceId, bytes: u64) -> Result<Reservation, Shortage> {
+        let mut reservation = self.nothing(namespace);
         reservation.cover(bytes)?;
         Ok(reservation)
     }
 
     /// A reservation of no bytes, to be made larger with [`Reservation::cover`].
-    pub fn nothing(&self, organization: OrganizationId) -> Reservation {
+    pub fn nothing(&self, namespace: NamespaceId) -> Reservation {
         Reservation {
             ledger: self.clone(),
-            organization,
+            namespace,
             bytes: 0,
             written: 0,
         }
@@ -146,38 +142,38 @@ impl Ledger {
 
     /// The reservation of bytes that lie on the disk already, whether they fit or not: what an earlier
     /// process left.
-    pub fn adopt(&self, organization: OrganizationId, bytes: u64) -> Reservation {
-        self.account(organization, |account| account.reserved += bytes);
+    pub fn adopt(&self, namespace: NamespaceId, bytes: u64) -> Reservation {
+        self.account(namespace, |account| account.reserved += bytes);
         Reservation {
             ledger: self.clone(),
-            organization,
+            namespace,
             bytes,
             written: bytes,
         }
     }
 
     /// Counts bytes that stopped being held by a commit.
-    pub fn subtract_held(&self, organization: OrganizationId, bytes: u64) {
-        self.account(organization, |account| {
+    pub fn subtract_held(&self, namespace: NamespaceId, bytes: u64) {
+        self.account(namespace, |account| {
             account.held = account.held.saturating_sub(bytes)
         });
     }
 
     /// Counts bytes of a file that is about to be unlinked until the guard is dropped, which is when
     /// the last open handle is gone.
-    pub fn linger(&self, organization: OrganizationId, bytes: u64) -> Lingering {
-        self.account(organization, |account| account.lingering += bytes);
+    pub fn linger(&self, namespace: NamespaceId, bytes: u64) -> Lingering {
+        self.account(namespace, |account| account.lingering += bytes);
         Lingering {
             ledger: self.clone(),
-            organization,
+            namespace,
             bytes,
         }
     }
 
     /// Takes `bytes` more for content that has `wanted` bytes in all.
-    fn take(&self, organization: OrganizationId, bytes: u64, wanted: u64) -> Result<(), Shortage> {
+    fn take(&self, namespace: NamespaceId, bytes: u64, wanted: u64) -> Result<(), Shortage> {
         let mut accounts = self.lock();
-        let account = accounts.entry(organization).or_default();
+        let account = accounts.entry(namespace).or_default();
         if let Some(limit) = account.limit {
             if wanted > limit {
                 return Err(Shortage::Never { wanted, limit });
@@ -205,15 +201,11 @@ impl Ledger {
         (bytes + spoken_for + reserve).saturating_sub(free)
     }
 
-    fn account<T>(
-        &self,
-        organization: OrganizationId,
-        change: impl FnOnce(&mut Account) -> T,
-    ) -> T {
-        change(self.lock().entry(organization).or_default())
+    fn account<T>(&self, namespace: NamespaceId, change: impl FnOnce(&mut Account) -> T) -> T {
+        change(self.lock().entry(namespace).or_default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, Account>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceId, Account>> {
         // Every change is one assignment: a panic elsewhere leaves the map whole.
         self.shared
             .accounts
@@ -234,14 +226,14 @@ impl fmt::Debug for Ledger {
 #[derive(Debug)]
 pub struct Reservation {
     ledger: Ledger,
-    organization: OrganizationId,
+    namespace: NamespaceId,
     bytes: u64,
     written: u64,
 }
 
 impl Reservation {
-    pub const fn organization(&self) -> OrganizationId {
-        self.organization
+    pub const fn namespace(&self) -> NamespaceId {
+        self.namespace
     }
 
     pub const fn bytes(&self) -> u64 {
@@ -255,7 +247,7 @@ impl Reservation {
     pub fn cover(&mut self, total: u64) -> Result<(), Shortage> {
         let more = total.saturating_sub(self.bytes);
         if more > 0 {
-            self.ledger.take(self.organization, more, total)?;
+            self.ledger.take(self.namespace, more, total)?;
             self.bytes += more;
         }
         Ok(())
@@ -269,7 +261,7 @@ impl Reservation {
             .shared
             .unwritten
             .fetch_sub(unwritten, Ordering::Relaxed);
-        self.ledger.account(self.organization, |account| {
+        self.ledger.account(self.namespace, |account| {
             account.reserved = account.reserved.saturating_sub(less);
         });
         self.bytes -= less;
@@ -283,7 +275,7 @@ impl Reservation {
             .shared
             .unwritten
             .fetch_sub(unwritten, Ordering::Relaxed);
-        self.ledger.account(self.organization, |account| {
+        self.ledger.account(self.namespace, |account| {
             account.reserved = account.reserved.saturating_sub(reserved);
             account.held += bytes;
         });
@@ -309,7 +301,7 @@ impl Drop for Reservation {
             .shared
             .unwritten
             .fetch_sub(unwritten, Ordering::Relaxed);
-        self.ledger.account(self.organization, |account| {
+        self.ledger.account(self.namespace, |account| {
             account.reserved = account.reserved.saturating_sub(self.bytes);
         });
     }
@@ -319,13 +311,13 @@ impl Drop for Reservation {
 #[derive(Debug)]
 pub struct Lingering {
     ledger: Ledger,
-    organization: OrganizationId,
+    namespace: NamespaceId,
     bytes: u64,
 }
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        self.ledger.account(self.organization, |account| {
+        self.ledger.account(self.namespace, |account| {
             account.lingering = account.lingering.saturating_sub(self.bytes);
         });
     }
@@ -343,7 +335,7 @@ mod tests {
         }
     }
 
-    const ORG: OrganizationId = OrganizationId(1);
+    const ORG: NamespaceId = NamespaceId(1);
 
     fn ledger(free: u64, reserve: u64, limit: Option<u64>) -> (Ledger, Arc<Volume>) {
         let volume = Arc::new(Volume(AtomicU64::new(free)));

@@ -1,9 +1,9 @@
-//! How much an organisation and the disk may hold, and what goes first when it is too much.
+//! How much a namespace and the disk may hold, and what goes first when it is too much.
 //!
 //! Called by `registry`, which carries out what is decided here: this room counts and decides, and
-//! never deletes. The cap of an organisation covers the bytes it holds, the bytes its fills have
+//! never deletes. The cap of a namespace covers the bytes it holds, the bytes its fills have
 //! reserved, and the bytes of files that are unlinked but still open, at every moment; the disk's
-//! reserve covers all organisations together.
+//! reserve covers all namespaces together.
 
 mod evict;
 mod ledger;

@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::model::Timestamp;
 use crate::oci::{RepositoryName, Tag};
 
-/// The rules of one cache organisation.
+/// The rules of one cache namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub pins: PinSet,

@@ -10,51 +10,51 @@ use super::recency::note_latest;
 use super::{Error, Registry};
 use crate::blob::{BlobFile, PartialWriter};
 use crate::model::{
-    BlobRecord, ManifestRecord, NamespaceName, OrganizationId, OrganizationRecord, RepositoryId,
+    BlobRecord, ManifestRecord, NamespaceId, NamespaceName, NamespaceRecord, RepositoryId,
     RepositoryRecord, TagEvent, TagRecord, Timestamp, Unit,
 };
 use crate::oci::{Descriptor, Digest, Manifest, RawManifest, RepositoryName, Tag};
 use crate::quota::{self, Reservation};
 use crate::store::{self, WriteTx};
 
-/// Where content is put: a repository of an organisation, made if it does not exist.
+/// Where content is put: a repository of a namespace, made if it does not exist.
 #[derive(Clone, Debug)]
 pub struct Placed {
-    pub organization: OrganizationId,
+    pub namespace: NamespaceId,
     pub repository: RepositoryId,
 }
 
 impl Registry {
-    /// Returns the organisation of that name, made if it does not exist, with `anonymous_pull` noted.
+    /// Returns the namespace of that name, made if it does not exist, with `anonymous_pull` noted.
     ///
     /// # Errors
     /// The store's.
-    pub async fn ensure_organization(
+    pub async fn ensure_namespace(
         &self,
         name: &NamespaceName,
         anonymous_pull: bool,
-    ) -> Result<OrganizationId, Error> {
-        match self.organization(name).await? {
+    ) -> Result<NamespaceId, Error> {
+        match self.namespace(name).await? {
             Some((id, record)) if record.anonymous_pull == anonymous_pull => return Ok(id),
             _ => {}
         }
         let (name, created) = (name.clone(), self.inner.clock.now());
-        let put = move |tx: &mut WriteTx<'_>| match tx.organizations().by_name(&name)? {
+        let put = move |tx: &mut WriteTx<'_>| match tx.namespaces().by_name(&name)? {
             Some((id, record)) => {
-                let record = OrganizationRecord {
+                let record = NamespaceRecord {
                     anonymous_pull,
                     ..record
                 };
-                tx.organizations().put(id, &record)?;
+                tx.namespaces().put(id, &record)?;
                 Ok::<_, Error>(id)
             }
             None => {
-                let record = OrganizationRecord {
+                let record = NamespaceRecord {
                     name: name.clone(),
                     created,
                     anonymous_pull,
                 };
-                Ok(tx.organizations().create(&record)?)
+                Ok(tx.namespaces().create(&record)?)
             }
         };
         self.inner.store.write(put).await
@@ -66,25 +66,23 @@ impl Registry {
     /// The store's.
     pub async fn ensure_repository(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         name: &RepositoryName,
     ) -> Result<RepositoryId, Error> {
-        if let Some(id) = self.repository(organization, name).await? {
+        if let Some(id) = self.repository(namespace, name).await? {
             return Ok(id);
         }
         let created = self.inner.clock.now();
         let record = RepositoryRecord {
-            organization,
+            namespace,
             name: name.clone(),
             created,
         };
-        let create = move |tx: &mut WriteTx<'_>| match tx
-            .repositories()
-            .by_name(organization, &record.name)?
-        {
-            Some(id) => Ok::<_, Error>(id),
-            None => Ok(tx.repositories().create(&record)?),
-        };
+        let create =
+            move |tx: &mut WriteTx<'_>| match tx.repositories().by_name(namespace, &record.name)? {
+                Some(id) => Ok::<_, Error>(id),
+                None => Ok(tx.repositories().create(&record)?),
+            };
         self.inner.store.write(create).await
     }
 
@@ -103,12 +101,12 @@ impl Registry {
     ) -> Result<Arc<HeldManifest>, Error> {
         let now = self.inner.clock.now();
         let unit = Unit {
-            organization: placed.organization,
+            namespace: placed.namespace,
             repository: placed.repository,
             digest: raw.digest,
         };
         let size = raw.bytes.len() as u64;
-        let reservation = self.reserve(placed.organization, size, &[unit]).await?;
+        let reservation = self.reserve(placed.namespace, size, &[unit]).await?;
         let record = record_of(manifest, size, now);
         let referrer = manifest
             .subject
@@ -187,11 +185,11 @@ impl Registry {
     /// Links a blob whose bytes are here to one more repository; `false` if they are not.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] if the organisation has no room for it; the store's.
+    /// [`Error::NoRoom`] if the namespace has no room for it; the store's.
     pub async fn link_held_blob(&self, placed: &Placed, digest: Digest) -> Result<bool, Error> {
-        let organization = placed.organization;
+        let namespace = placed.namespace;
         let found = self.inner.store.read(|tx| {
-            let counts = tx.blobs().is_held_by(organization, &digest)?;
+            let counts = tx.blobs().is_held_by(namespace, &digest)?;
             let record = tx.blobs().record(&digest)?;
             Ok::<_, store::Error>(record.map(|record| (record, counts)))
         });
@@ -207,9 +205,9 @@ impl Registry {
         {
             return Ok(false);
         }
-        // What another repository of the organisation holds takes no more room (counted once).
+        // What another repository of the namespace holds takes no more room (counted once).
         let more = if counts { 0 } else { record.size_bytes };
-        let reservation = self.reserve(organization, more, &[]).await?;
+        let reservation = self.reserve(namespace, more, &[]).await?;
         self.link(placed, digest, None, Room::new(reservation))
             .await
     }
@@ -223,7 +221,7 @@ impl Registry {
         room: Room,
     ) -> Result<bool, Error> {
         let Placed {
-            organization,
+            namespace,
             repository,
         } = *placed;
         let (now, used) = (self.inner.clock.now(), self.use_time());
@@ -240,9 +238,9 @@ impl Registry {
                     (None, None) => return Ok(false),
                 };
                 tx.blobs().put(&digest, &record)?;
-                let change = tx.blobs().link(organization, repository, &digest)?;
-                if change.first_of_organization {
-                    tx.usage().add(organization, record.size_bytes)?;
+                let change = tx.blobs().link(namespace, repository, &digest)?;
+                if change.first_of_namespace {
+                    tx.usage().add(namespace, record.size_bytes)?;
                 }
                 if tx
                     .manifests()
@@ -250,7 +248,7 @@ impl Registry {
                     .is_empty()
                 {
                     let unit = Unit {
-                        organization,
+                        namespace,
                         repository,
                         digest,
                     };
@@ -258,7 +256,7 @@ impl Registry {
                     let before = tx.recency().record(&unit)?;
                     tx.recency().put(&unit, &quota::used(before, used))?;
                 }
-                let added = match change.first_of_organization {
+                let added = match change.first_of_namespace {
                     true => record.size_bytes,
                     false => 0,
                 };
@@ -312,7 +310,7 @@ impl Room {
 impl Commit {
     fn apply(&self, tx: &mut WriteTx<'_>, registry: &Registry) -> Result<(), store::Error> {
         let Unit {
-            organization,
+            namespace,
             repository,
             digest,
         } = self.unit;
@@ -320,7 +318,7 @@ impl Commit {
         if is_new {
             tx.manifests()
                 .put(repository, &digest, &self.record, &self.held.raw.bytes)?;
-            tx.usage().add(organization, self.record.size_bytes)?;
+            tx.usage().add(namespace, self.record.size_bytes)?;
             if let Some((subject, descriptor)) = &self.referrer {
                 tx.referrers().put(repository, subject, descriptor)?;
             }

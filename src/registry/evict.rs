@@ -12,13 +12,13 @@ use crate::store::{self, WriteTx};
 /// What became free when a unit went.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Freed {
-    /// Bytes that the organisation no longer holds.
+    /// Bytes that the namespace no longer holds.
     pub(super) held: u64,
     /// Bytes of files that are gone from the directory.
     pub(super) on_disk: u64,
 }
 
-/// A blob that no organisation holds any more, with the account that its open file burdens.
+/// A blob that no namespace holds any more, with the account that its open file burdens.
 struct Unnamed {
     digest: Digest,
     lingering: Lingering,
@@ -76,7 +76,7 @@ impl Registry {
     fn account_for(&self, unit: &Unit, gone: Gone, found: &Mutex<Vec<Unnamed>>) {
         let ledger = &self.inner.ledger;
         let lingering = gone.blobs.into_iter().map(|(digest, bytes)| {
-            let lingering = ledger.linger(unit.organization, bytes);
+            let lingering = ledger.linger(unit.namespace, bytes);
             Unnamed {
                 digest,
                 lingering,
@@ -87,7 +87,7 @@ impl Registry {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(lingering);
-        ledger.subtract_held(unit.organization, gone.held);
+        ledger.subtract_held(unit.namespace, gone.held);
         self.inner.hot.changed(unit.repository, &gone.touched);
     }
 
@@ -146,7 +146,7 @@ fn remove_parts(
     record: &ManifestRecord,
     gone: &mut Gone,
 ) -> Result<(), store::Error> {
-    tx.usage().subtract(unit.organization, record.size_bytes)?;
+    tx.usage().subtract(unit.namespace, record.size_bytes)?;
     gone.held += record.size_bytes;
     if let Some(subject) = &record.subject {
         tx.referrers()
@@ -167,7 +167,7 @@ fn remove_parts(
     Ok(())
 }
 
-/// Takes a blob out of the repository, the organisation and the whole store as far as nobody else
+/// Takes a blob out of the repository, the namespace and the whole store as far as nobody else
 /// there names it.
 fn unlink_blob(
     tx: &mut WriteTx<'_>,
@@ -182,12 +182,10 @@ fn unlink_blob(
         .blobs()
         .record(&blob)?
         .map_or(0, |record| record.size_bytes);
-    let change = tx
-        .blobs()
-        .unlink(unit.organization, unit.repository, &blob)?;
+    let change = tx.blobs().unlink(unit.namespace, unit.repository, &blob)?;
     gone.touched.digests.push(blob);
-    if change.last_of_organization {
-        tx.usage().subtract(unit.organization, size)?;
+    if change.last_of_namespace {
+        tx.usage().subtract(unit.namespace, size)?;
         gone.held += size;
     }
     if change.last_of_all {

@@ -5,17 +5,17 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Registry};
-use crate::model::{NamespaceName, OrganizationId, RepositoryId, TagRecord, Timestamp, Unit};
+use crate::model::{NamespaceId, NamespaceName, RepositoryId, TagRecord, Timestamp, Unit};
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::{self, ReadTx};
 
 /// Most repositories and tags read in one go.
 const PAGE: usize = 1000;
 
-/// What an organisation holds.
+/// What a namespace holds.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Holding {
-    pub organization: NamespaceName,
+    pub namespace: NamespaceName,
     pub held_bytes: u64,
     pub limit_bytes: Option<u64>,
 }
@@ -34,59 +34,55 @@ pub struct HeldTag {
 }
 
 impl Registry {
-    /// Lists organisations with what they hold.
+    /// Lists namespaces with what they hold.
     ///
     /// # Errors
     /// The store's.
     pub async fn holdings(&self) -> Result<Vec<Holding>, Error> {
-        let organizations = self
-            .inner
-            .store
-            .scan(|tx| tx.organizations().list())
-            .await?;
-        let holding = |(id, record): (OrganizationId, crate::model::OrganizationRecord)| Holding {
-            organization: record.name,
+        let namespaces = self.inner.store.scan(|tx| tx.namespaces().list()).await?;
+        let holding = |(id, record): (NamespaceId, crate::model::NamespaceRecord)| Holding {
+            namespace: record.name,
             held_bytes: self.inner.ledger.held(id),
             limit_bytes: self.inner.ledger.limit(id),
         };
-        Ok(organizations.into_iter().map(holding).collect())
+        Ok(namespaces.into_iter().map(holding).collect())
     }
 
-    /// Lists repositories of an organisation in byte order, those strictly after `after`.
+    /// Lists repositories of a namespace in byte order, those strictly after `after`.
     ///
     /// # Errors
     /// The store's.
     pub async fn repositories(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         after: Option<RepositoryName>,
     ) -> Result<Vec<(RepositoryName, RepositoryId)>, Error> {
         Ok(self
             .inner
             .store
-            .scan(move |tx| tx.repositories().list(organization, after.as_ref(), PAGE))
+            .scan(move |tx| tx.repositories().list(namespace, after.as_ref(), PAGE))
             .await?)
     }
 
-    /// Tells for each blob an organisation that has a manifest naming it; looks at every repository.
+    /// Tells for each blob a namespace that has a manifest naming it; looks at every repository.
     ///
     /// # Errors
     /// The store's.
-    pub async fn organizations_naming(
+    pub async fn namespaces_naming(
         &self,
         blobs: Vec<Digest>,
-    ) -> Result<HashMap<Digest, OrganizationId>, Error> {
+    ) -> Result<HashMap<Digest, NamespaceId>, Error> {
         let mut found = HashMap::new();
-        let organizations = self.inner.store.scan(|tx| tx.organizations().list());
-        for (organization, _) in organizations.await? {
+        let namespaces = self.inner.store.scan(|tx| tx.namespaces().list());
+        for (namespace, _) in namespaces.await? {
             let mut after = None;
             loop {
-                let page = self.repositories(organization, after).await?;
+                let page = self.repositories(namespace, after).await?;
                 let Some((last, _)) = page.last() else { break };
                 after = Some(last.clone());
                 let blobs = blobs.clone();
                 let naming = self.inner.store.scan(move |tx| naming(tx, &page, &blobs));
-                found.extend(naming.await?.into_iter().map(|blob| (blob, organization)));
+                found.extend(naming.await?.into_iter().map(|blob| (blob, namespace)));
             }
         }
         Ok(found)
@@ -98,7 +94,7 @@ impl Registry {
     /// The store's.
     pub async fn held_tags(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         name: RepositoryName,
         repository: RepositoryId,
         after: Option<Tag>,
@@ -112,7 +108,7 @@ impl Registry {
                 tags.into_iter()
                     .map(|(tag, record)| {
                         let unit = Unit {
-                            organization,
+                            namespace,
                             repository,
                             digest: record.digest,
                         };
@@ -124,13 +120,13 @@ impl Registry {
     }
 
     /// Lets go of what a tag leads to, unless another tag or index leads there too; then only the tag
-    /// goes. Returns the bytes the organisation no longer holds, `None` if there is no such tag.
+    /// goes. Returns the bytes the namespace no longer holds, `None` if there is no such tag.
     ///
     /// # Errors
     /// The store's or the disk's.
     pub async fn drop_tag(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
         tag: &Tag,
     ) -> Result<Option<u64>, Error> {
@@ -138,7 +134,7 @@ impl Registry {
             return Ok(None);
         };
         let root = Unit {
-            organization,
+            namespace,
             repository,
             digest: held.record.digest,
         };
@@ -158,7 +154,7 @@ impl Registry {
     }
 
     /// Lets go of a manifest, the tags that point to it, and the blobs that only it names; returns the
-    /// bytes the organisation no longer holds.
+    /// bytes the namespace no longer holds.
     ///
     /// # Errors
     /// The store's or the disk's.
@@ -182,13 +178,13 @@ impl Registry {
             .await?)
     }
 
-    /// Lets go of everything a repository holds; returns the bytes the organisation no longer holds.
+    /// Lets go of everything a repository holds; returns the bytes the namespace no longer holds.
     ///
     /// # Errors
     /// The store's or the disk's.
     pub async fn drop_repository(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
     ) -> Result<u64, Error> {
         let mut freed = 0;
@@ -215,7 +211,7 @@ impl Registry {
             for digest in page {
                 freed += self
                     .evict(Unit {
-                        organization,
+                        namespace,
                         repository,
                         digest,
                     })

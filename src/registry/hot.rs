@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use ::http::HeaderValue;
 use moka::sync::Cache;
 
-use crate::model::{ByteSize, OrganizationId, RepositoryId, TagRecord, Timestamp, Unit};
+use crate::model::{ByteSize, NamespaceId, RepositoryId, TagRecord, Timestamp, Unit};
 use crate::oci::{Digest, RawManifest, RepositoryName, Tag};
 
 const GENERATIONS: usize = 4096;
@@ -26,7 +26,7 @@ pub(super) struct Hot {
     tags: Cache<(RepositoryId, Tag), Arc<HotTag>>,
     blobs: Cache<(RepositoryId, Digest), HotBlob>,
     /// Names never change their repository while it exists, so these are forgotten only when one goes.
-    repositories: Cache<(OrganizationId, RepositoryName), RepositoryId>,
+    repositories: Cache<(NamespaceId, RepositoryName), RepositoryId>,
     generations: Box<[AtomicU64]>,
 }
 
@@ -117,14 +117,11 @@ impl Hot {
         Generation(self.counter(repository).load(Ordering::Acquire))
     }
 
-    pub(super) fn repository(
-        &self,
-        key: &(OrganizationId, RepositoryName),
-    ) -> Option<RepositoryId> {
+    pub(super) fn repository(&self, key: &(NamespaceId, RepositoryName)) -> Option<RepositoryId> {
         self.repositories.get(key)
     }
 
-    pub(super) fn fill_repository(&self, key: (OrganizationId, RepositoryName), id: RepositoryId) {
+    pub(super) fn fill_repository(&self, key: (NamespaceId, RepositoryName), id: RepositoryId) {
         self.repositories.insert(key, id);
     }
 

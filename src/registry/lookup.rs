@@ -6,12 +6,12 @@ use super::hot::{HeldManifest, HotBlob, HotTag};
 use super::{Error, Registry};
 use crate::blob::BlobFile;
 use crate::model::{
-    ManifestRecord, NamespaceName, OrganizationId, OrganizationRecord, RepositoryId, Unit,
+    ManifestRecord, NamespaceId, NamespaceName, NamespaceRecord, RepositoryId, Unit,
 };
 use crate::oci::{Descriptor, Digest, RawManifest, RepositoryName, Tag};
 use crate::store;
 
-/// Organisations looked at to find one that everyone may read.
+/// Namespaces looked at to find one that everyone may read.
 const HOLDERS: usize = 1000;
 
 /// A blob that a repository links and whose bytes are here.
@@ -23,17 +23,17 @@ pub struct HeldBlob {
 }
 
 impl Registry {
-    /// Returns the organisation of that name, or `None`.
+    /// Returns the namespace of that name, or `None`.
     ///
     /// # Errors
     /// The store's.
-    pub async fn organization(
+    pub async fn namespace(
         &self,
         name: &NamespaceName,
-    ) -> Result<Option<(OrganizationId, OrganizationRecord)>, Error> {
+    ) -> Result<Option<(NamespaceId, NamespaceRecord)>, Error> {
         self.inner
             .store
-            .read(|tx| Ok(tx.organizations().by_name(name)?))
+            .read(|tx| Ok(tx.namespaces().by_name(name)?))
             .await
     }
 
@@ -43,17 +43,17 @@ impl Registry {
     /// The store's.
     pub async fn repository(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         name: &RepositoryName,
     ) -> Result<Option<RepositoryId>, Error> {
-        let key = (organization, name.clone());
+        let key = (namespace, name.clone());
         if let Some(id) = self.inner.hot.repository(&key) {
             return Ok(Some(id));
         }
         let found = self
             .inner
             .store
-            .read(|tx| tx.repositories().by_name(organization, name))
+            .read(|tx| tx.repositories().by_name(namespace, name))
             .await?;
         if let Some(id) = found {
             self.inner.hot.fill_repository(key, id);
@@ -97,7 +97,7 @@ impl Registry {
     /// [`Error::Corrupt`] if the bytes at rest are not what the digest says (DK-07).
     pub async fn lookup_manifest(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<Option<Arc<HeldManifest>>, Error> {
@@ -125,7 +125,7 @@ impl Registry {
             media_type: record.media_type,
         };
         let unit = Unit {
-            organization,
+            namespace,
             repository,
             digest: *digest,
         };
@@ -156,14 +156,14 @@ impl Registry {
     /// The store's or the disk's.
     pub async fn lookup_blob(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<Option<HeldBlob>, Error> {
         let key = (repository, *digest);
         let hot = match self.inner.hot.blob(&key) {
             Some(hot) => hot,
-            None => match self.read_blob(organization, repository, digest).await? {
+            None => match self.read_blob(namespace, repository, digest).await? {
                 Some(hot) => hot,
                 None => return Ok(None),
             },
@@ -202,21 +202,21 @@ impl Registry {
         }
     }
 
-    /// Whether a blob is here and only organisations hold it that not everyone may read, `organization`
+    /// Whether a blob is here and only namespaces hold it that not everyone may read, `namespace`
     /// not among them: then a manifest that names it is no right to its bytes.
     ///
     /// # Errors
     /// The store's.
     pub async fn is_private_elsewhere(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         digest: &Digest,
     ) -> Result<bool, Error> {
         let look = |tx: &store::ReadTx| {
-            let holders = tx.blobs().organizations(digest, HOLDERS)?;
+            let holders = tx.blobs().namespaces(digest, HOLDERS)?;
             for holder in &holders {
-                let record = tx.organizations().record(*holder)?;
-                if *holder == organization || record.is_some_and(|record| record.anonymous_pull) {
+                let record = tx.namespaces().record(*holder)?;
+                if *holder == namespace || record.is_some_and(|record| record.anonymous_pull) {
                     return Ok(false);
                 }
             }
@@ -227,7 +227,7 @@ impl Registry {
 
     async fn read_blob(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<Option<HotBlob>, Error> {
@@ -244,7 +244,7 @@ impl Registry {
                 };
                 let naming = tx.manifests().naming_blob(repository, digest, 2)?;
                 let of = |digest: Digest| Unit {
-                    organization,
+                    namespace,
                     repository,
                     digest,
                 };

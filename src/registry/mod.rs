@@ -34,7 +34,7 @@ pub use reclaim::Protected;
 pub use sweep::SweepReport;
 
 use crate::blob::BlobStore;
-use crate::model::{ByteSize, Clock, OrganizationId};
+use crate::model::{ByteSize, Clock, NamespaceId};
 use crate::quota::{Ledger, Policy};
 use crate::store::Store;
 
@@ -57,8 +57,8 @@ struct Inner {
     /// One eviction at a time: two that run side by side would both free what one needs.
     reclaiming: tokio::sync::Mutex<()>,
     in_flight: reclaim::InFlight,
-    /// The organisations whose content may be evicted, and by which policy.
-    policies: ArcSwap<HashMap<OrganizationId, Policy>>,
+    /// The namespaces whose content may be evicted, and by which policy.
+    policies: ArcSwap<HashMap<NamespaceId, Policy>>,
     metrics: Metrics,
 }
 
@@ -118,8 +118,8 @@ impl Registry {
         &self.inner.clock
     }
 
-    /// Says which organisations are caches, whose content may go to make room, and how.
-    pub fn set_policies(&self, policies: HashMap<OrganizationId, Policy>) {
+    /// Says which namespaces are caches, whose content may go to make room, and how.
+    pub fn set_policies(&self, policies: HashMap<NamespaceId, Policy>) {
         self.inner.policies.store(Arc::new(policies));
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::evict::Freed;
 use super::{Error, Registry};
-use crate::model::{OrganizationId, RecencyRecord, Timestamp, Unit};
+use crate::model::{NamespaceId, RecencyRecord, Timestamp, Unit};
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::quota::{self, Candidate, Policy, Reservation, Shortage, Verdict};
 use crate::store::{self, ReadTx};
@@ -19,7 +19,7 @@ const CHILDREN: usize = 1000;
 /// Whose content may go.
 #[derive(Clone, Copy, Debug)]
 enum Scope {
-    Organization(OrganizationId),
+    Namespace(NamespaceId),
     /// Every cache: the disk is short.
     Disk,
 }
@@ -68,17 +68,17 @@ impl Registry {
         Protected { in_flight, units }
     }
 
-    /// Takes `bytes` for new content of an organisation, evicting older content where needed.
+    /// Takes `bytes` for new content of a namespace, evicting older content where needed.
     ///
     /// # Errors
     /// As [`Registry::cover`].
     pub async fn reserve(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         bytes: u64,
         needed_for: &[Unit],
     ) -> Result<Reservation, Error> {
-        let mut reservation = self.inner.ledger.nothing(organization);
+        let mut reservation = self.inner.ledger.nothing(namespace);
         self.cover(&mut reservation, bytes, needed_for).await?;
         Ok(reservation)
     }
@@ -108,7 +108,7 @@ impl Registry {
             let scope = match shortage {
                 Shortage::Disk { .. } => Scope::Disk,
                 Shortage::Quota { .. } | Shortage::Never { .. } => {
-                    Scope::Organization(reservation.organization())
+                    Scope::Namespace(reservation.namespace())
                 }
             };
             let Some(missing) = shortage.missing() else {
@@ -128,12 +128,10 @@ impl Registry {
     pub async fn relieve(&self) -> Result<u64, Error> {
         let _turn = self.inner.reclaiming.lock().await;
         let mut freed = 0;
-        for organization in self.inner.policies.load().keys() {
-            let excess = self.inner.ledger.excess(*organization);
+        for namespace in self.inner.policies.load().keys() {
+            let excess = self.inner.ledger.excess(*namespace);
             if excess > 0 {
-                freed += self
-                    .free(Scope::Organization(*organization), excess)
-                    .await?;
+                freed += self.free(Scope::Namespace(*namespace), excess).await?;
             }
         }
         let deficit = self.inner.ledger.disk_deficit();
@@ -147,7 +145,7 @@ impl Registry {
     async fn free(&self, scope: Scope, missing: u64) -> Result<u64, Error> {
         self.flush_recency().await?;
         let counted = |freed: Freed| match scope {
-            Scope::Organization(_) => freed.held,
+            Scope::Namespace(_) => freed.held,
             Scope::Disk => freed.on_disk,
         };
         let mut freed = 0;
@@ -207,26 +205,26 @@ impl Registry {
     async fn candidates(
         &self,
         scope: Scope,
-        cursors: &mut HashMap<OrganizationId, (Timestamp, Unit)>,
+        cursors: &mut HashMap<NamespaceId, (Timestamp, Unit)>,
         seen: &mut HashSet<Unit>,
     ) -> Result<Vec<Candidate>, Error> {
         let policies = self.inner.policies.load_full();
         let now = self.inner.clock.now();
-        let organizations: Vec<_> = match scope {
-            Scope::Organization(organization) => vec![organization],
+        let namespaces: Vec<_> = match scope {
+            Scope::Namespace(namespace) => vec![namespace],
             Scope::Disk => policies.keys().copied().collect(),
         };
         let mut found = Vec::new();
-        for organization in organizations {
+        for namespace in namespaces {
             // What is no cache is never evicted (GC-05).
-            let Some(policy) = policies.get(&organization).cloned() else {
+            let Some(policy) = policies.get(&namespace).cloned() else {
                 continue;
             };
-            let after = cursors.get(&organization).copied();
+            let after = cursors.get(&namespace).copied();
             found.extend(
                 self.inner
                     .store
-                    .scan(move |tx| page(tx, organization, after, &policy, now))
+                    .scan(move |tx| page(tx, namespace, after, &policy, now))
                     .await?,
             );
         }
@@ -234,7 +232,7 @@ impl Registry {
         found.truncate(PAGE);
         for candidate in &found {
             let place = (candidate.recency.last_used, candidate.unit);
-            cursors.insert(candidate.unit.organization, place);
+            cursors.insert(candidate.unit.namespace, place);
         }
         found.retain(|candidate| seen.insert(candidate.unit));
         quota::order(&mut found);
@@ -244,12 +242,12 @@ impl Registry {
 
 fn page(
     tx: &ReadTx,
-    organization: OrganizationId,
+    namespace: NamespaceId,
     after: Option<(Timestamp, Unit)>,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Vec<Candidate>, store::Error> {
-    let oldest = tx.recency().oldest(organization, after, PAGE)?;
+    let oldest = tx.recency().oldest(namespace, after, PAGE)?;
     oldest
         .into_iter()
         .map(|(unit, recency)| candidate(tx, unit, recency, policy, now))

@@ -1,13 +1,13 @@
 //! Blobs: one record whatever number of repositories link it, and the links, which decide who may
 //! read it.
 //!
-//! Invariant, kept by `link` and `unlink`: the number under (digest, organization) is that of the
-//! organization's repositories that link the blob; there is no row for none.
+//! Invariant, kept by `link` and `unlink`: the number under (digest, namespace) is that of the
+//! namespace's repositories that link the blob; there is no row for none.
 
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::{BlobRecord, OrganizationId, RepositoryId};
+use crate::model::{BlobRecord, NamespaceId, RepositoryId};
 use crate::oci::Digest;
 
 /// Blobs as a transaction sees them.
@@ -16,10 +16,10 @@ pub struct Blobs<S>(pub(super) S);
 /// What linking or unlinking a blob changed. All `false` if it changed nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct LinkChange {
-    /// No repository of the organization linked it before: its bytes count from now on.
-    pub first_of_organization: bool,
-    /// No repository of the organization links it any more: its bytes no longer count.
-    pub last_of_organization: bool,
+    /// No repository of the namespace linked it before: its bytes count from now on.
+    pub first_of_namespace: bool,
+    /// No repository of the namespace links it any more: its bytes no longer count.
+    pub last_of_namespace: bool,
     /// No repository at all links it any more.
     pub last_of_all: bool,
 }
@@ -40,22 +40,18 @@ impl<S: Reads> Blobs<S> {
     /// Whether any repository links the blob.
     pub fn is_linked_at_all(&self, digest: &Digest) -> Result<bool, Error> {
         let owners = Span::under(keys::digest(digest));
-        self.0.tx().has_any(Table::BlobOrganizations, &owners)
+        self.0.tx().has_any(Table::BlobNamespaces, &owners)
     }
 
-    /// Whether any repository of the organization links the blob: its bytes count already.
-    pub fn is_held_by(&self, organization: OrganizationId, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.count(digest, organization)? > 0)
+    /// Whether any repository of the namespace links the blob: its bytes count already.
+    pub fn is_held_by(&self, namespace: NamespaceId, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.count(digest, namespace)? > 0)
     }
 
-    /// Up to `limit` organizations with a repository that links the blob.
-    pub fn organizations(
-        &self,
-        digest: &Digest,
-        limit: usize,
-    ) -> Result<Vec<OrganizationId>, Error> {
+    /// Up to `limit` namespaces with a repository that links the blob.
+    pub fn namespaces(&self, digest: &Digest, limit: usize) -> Result<Vec<NamespaceId>, Error> {
         let owners = Span::under(keys::digest(digest));
-        let (table, read) = (Table::BlobOrganizations, keys::read_owner);
+        let (table, read) = (Table::BlobNamespaces, keys::read_owner);
         self.0.tx().keys(table, &owners, limit, read)
     }
 
@@ -83,10 +79,10 @@ impl<S: Reads> Blobs<S> {
         self.0.tx().records(Table::Blobs, &span, limit, read)
     }
 
-    /// Repositories of the organization that link the blob.
-    fn count(&self, digest: &Digest, organization: OrganizationId) -> Result<u64, Error> {
-        let key = keys::owner(digest, organization);
-        let count = self.0.tx().record(Table::BlobOrganizations, &key)?;
+    /// Repositories of the namespace that link the blob.
+    fn count(&self, digest: &Digest, namespace: NamespaceId) -> Result<u64, Error> {
+        let key = keys::owner(digest, namespace);
+        let count = self.0.tx().record(Table::BlobNamespaces, &key)?;
         Ok(count.unwrap_or(0))
     }
 }
@@ -105,24 +101,23 @@ impl Blobs<&mut WriteTx<'_>> {
         Ok(())
     }
 
-    /// Lets the repository, which is one of the organization's, read the blob.
+    /// Lets the repository, which is one of the namespace's, read the blob.
     pub fn link(
         &mut self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<LinkChange, Error> {
         if self.is_linked(repository, digest)? {
             return Ok(LinkChange::default());
         }
-        let count = self.count(digest, organization)?;
+        let count = self.count(digest, namespace)?;
         let key = keys::content(repository, digest);
         self.0.mark(Table::BlobLinks, key);
-        let key = keys::owner(digest, organization);
-        self.0
-            .put_record(Table::BlobOrganizations, key, &(count + 1));
+        let key = keys::owner(digest, namespace);
+        self.0.put_record(Table::BlobNamespaces, key, &(count + 1));
         Ok(LinkChange {
-            first_of_organization: count == 0,
+            first_of_namespace: count == 0,
             ..LinkChange::default()
         })
     }
@@ -130,25 +125,24 @@ impl Blobs<&mut WriteTx<'_>> {
     /// Ends what [`Blobs::link`] began.
     pub fn unlink(
         &mut self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<LinkChange, Error> {
         if !self.is_linked(repository, digest)? {
             return Ok(LinkChange::default());
         }
-        let count = self.count(digest, organization)?;
+        let count = self.count(digest, namespace)?;
         let key = keys::content(repository, digest);
         self.0.remove(Table::BlobLinks, key);
-        let key = keys::owner(digest, organization);
+        let key = keys::owner(digest, namespace);
         if count > 1 {
-            self.0
-                .put_record(Table::BlobOrganizations, key, &(count - 1));
+            self.0.put_record(Table::BlobNamespaces, key, &(count - 1));
             return Ok(LinkChange::default());
         }
-        self.0.remove(Table::BlobOrganizations, key);
+        self.0.remove(Table::BlobNamespaces, key);
         Ok(LinkChange {
-            last_of_organization: true,
+            last_of_namespace: true,
             last_of_all: !self.is_linked_at_all(digest)?,
             ..LinkChange::default()
         })

@@ -6,7 +6,7 @@
 
 use std::ops::Bound;
 
-use crate::model::{NamespaceName, OrganizationId, RepositoryId, Timestamp, Unit};
+use crate::model::{NamespaceId, NamespaceName, RepositoryId, Timestamp, Unit};
 use crate::oci::{Digest, RepositoryName, Tag};
 
 /// An encoded key.
@@ -18,11 +18,11 @@ pub(super) fn name(name: &str) -> Key {
     name.as_bytes().to_vec()
 }
 
-pub(super) fn organization(id: OrganizationId) -> Key {
+pub(super) fn namespace(id: NamespaceId) -> Key {
     id.0.to_be_bytes().to_vec()
 }
 
-pub(super) fn organization_name(name: &NamespaceName) -> Key {
+pub(super) fn namespace_name(name: &NamespaceName) -> Key {
     name.as_str().as_bytes().to_vec()
 }
 
@@ -30,9 +30,9 @@ pub(super) fn repository(id: RepositoryId) -> Key {
     id.0.to_be_bytes().to_vec()
 }
 
-/// A repository by its name below an organization.
-pub(super) fn repository_name(organization: OrganizationId, name: &RepositoryName) -> Key {
-    [&organization.0.to_be_bytes(), name.as_str().as_bytes()].concat()
+/// A repository by its name below a namespace.
+pub(super) fn repository_name(namespace: NamespaceId, name: &RepositoryName) -> Key {
+    [&namespace.0.to_be_bytes(), name.as_str().as_bytes()].concat()
 }
 
 pub(super) fn digest(digest: &Digest) -> Key {
@@ -49,15 +49,15 @@ pub(super) fn holder(digest: &Digest, repository: RepositoryId) -> Key {
     [&digest.to_key()[..], &repository.0.to_be_bytes()].concat()
 }
 
-/// An organization that holds content.
-pub(super) fn owner(digest: &Digest, organization: OrganizationId) -> Key {
-    [&digest.to_key()[..], &organization.0.to_be_bytes()].concat()
+/// A namespace that holds content.
+pub(super) fn owner(digest: &Digest, namespace: NamespaceId) -> Key {
+    [&digest.to_key()[..], &namespace.0.to_be_bytes()].concat()
 }
 
-/// Reads the organization out of a key that [`owner`] made.
-pub(super) fn read_owner(key: &[u8]) -> Option<OrganizationId> {
+/// Reads the namespace out of a key that [`owner`] made.
+pub(super) fn read_owner(key: &[u8]) -> Option<NamespaceId> {
     let (_, rest) = Digest::from_key(key)?;
-    Some(OrganizationId(u64::from_be_bytes(rest.try_into().ok()?)))
+    Some(NamespaceId(u64::from_be_bytes(rest.try_into().ok()?)))
 }
 
 /// In a repository, what is named and who names it: (child, index), (blob, manifest), (subject,
@@ -92,7 +92,7 @@ pub(super) fn event(repository: RepositoryId, sequence: u64) -> Key {
 
 pub(super) fn unit(unit: &Unit) -> Key {
     [
-        &unit.organization.0.to_be_bytes()[..],
+        &unit.namespace.0.to_be_bytes()[..],
         &unit.repository.0.to_be_bytes(),
         &unit.digest.to_key(),
     ]
@@ -102,7 +102,7 @@ pub(super) fn unit(unit: &Unit) -> Key {
 /// A unit by when it was last used.
 pub(super) fn used(last_used: Timestamp, unit: &Unit) -> Key {
     [
-        &unit.organization.0.to_be_bytes()[..],
+        &unit.namespace.0.to_be_bytes()[..],
         &(last_used.as_millis() as u64 ^ SIGN).to_be_bytes(),
         &unit.repository.0.to_be_bytes(),
         &unit.digest.to_key(),
@@ -161,11 +161,11 @@ pub(super) fn read_event(key: &[u8]) -> Option<u64> {
 
 /// The unit in a key of [`used`].
 pub(super) fn read_used(key: &[u8]) -> Option<Unit> {
-    let (organization, rest) = number(key)?;
+    let (namespace, rest) = number(key)?;
     let (_, rest) = number(rest)?;
     let (repository, rest) = number(rest)?;
     Some(Unit {
-        organization: OrganizationId(organization),
+        namespace: NamespaceId(namespace),
         repository: RepositoryId(repository),
         digest: read_digest(rest)?,
     })

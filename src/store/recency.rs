@@ -1,4 +1,4 @@
-//! Recency: when units of content were last used, and which organization's are the oldest.
+//! Recency: when units of content were last used, and which namespace's are the oldest.
 //!
 //! Invariant, kept by `put` and `remove`: a record has exactly one row in the order, the one of its
 //! last use. Written in batches, some tens of seconds late; no pull waits for it (CR-11).
@@ -6,7 +6,7 @@
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::{OrganizationId, RecencyRecord, Timestamp, Unit};
+use crate::model::{NamespaceId, RecencyRecord, Timestamp, Unit};
 
 /// Last uses as a transaction sees them.
 pub struct Recency<S>(pub(super) S);
@@ -17,16 +17,16 @@ impl<S: Reads> Recency<S> {
         self.0.tx().record(Table::Recency, &keys::unit(unit))
     }
 
-    /// Up to `limit` units of the organization, least recently used first, behind the unit `after`
+    /// Up to `limit` units of the namespace, least recently used first, behind the unit `after`
     /// with the time of its last use.
     pub fn oldest(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         after: Option<(Timestamp, Unit)>,
         limit: usize,
     ) -> Result<Vec<(Unit, RecencyRecord)>, Error> {
         let after = after.map(|(last_used, unit)| keys::used(last_used, &unit));
-        let span = Span::under(keys::organization(organization)).after(after);
+        let span = Span::under(keys::namespace(namespace)).after(after);
         let (table, read) = (Table::RecencyOrder, keys::read_used);
         let units = self.0.tx().keys(table, &span, limit, read)?;
         units

@@ -1,4 +1,4 @@
-//! Repositories: records by id, ids by name below an organization.
+//! Repositories: records by id, ids by name below a namespace.
 //!
 //! Invariant: every record has its row in the table of names, and ids are never given twice, so that
 //! what is left of a removed repository is never taken for content of a later one.
@@ -6,20 +6,20 @@
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::{OrganizationId, RepositoryId, RepositoryRecord};
+use crate::model::{NamespaceId, RepositoryId, RepositoryRecord};
 use crate::oci::RepositoryName;
 
 /// Repositories as a transaction sees them.
 pub struct Repositories<S>(pub(super) S);
 
 impl<S: Reads> Repositories<S> {
-    /// The repository of this name in the organization, if there is one.
+    /// The repository of this name in the namespace, if there is one.
     pub fn by_name(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         name: &RepositoryName,
     ) -> Result<Option<RepositoryId>, Error> {
-        let key = keys::repository_name(organization, name);
+        let key = keys::repository_name(namespace, name);
         self.0.tx().record(Table::RepositoryNames, &key)
     }
 
@@ -29,15 +29,15 @@ impl<S: Reads> Repositories<S> {
         self.0.tx().record(Table::Repositories, &key)
     }
 
-    /// Up to `limit` repositories of the organization behind `after`, in byte order of their names.
+    /// Up to `limit` repositories of the namespace behind `after`, in byte order of their names.
     pub fn list(
         &self,
-        organization: OrganizationId,
+        namespace: NamespaceId,
         after: Option<&RepositoryName>,
         limit: usize,
     ) -> Result<Vec<(RepositoryName, RepositoryId)>, Error> {
-        let after = after.map(|name| keys::repository_name(organization, name));
-        let span = Span::under(keys::organization(organization)).after(after);
+        let after = after.map(|name| keys::repository_name(namespace, name));
+        let span = Span::under(keys::namespace(namespace)).after(after);
         let read = keys::read_repository_name;
         self.0
             .tx()
@@ -49,9 +49,9 @@ impl Repositories<&mut WriteTx<'_>> {
     /// Makes a repository and returns its id.
     ///
     /// # Errors
-    /// [`Error::Exists`] if the name is taken in its organization.
+    /// [`Error::Exists`] if the name is taken in its namespace.
     pub fn create(&mut self, record: &RepositoryRecord) -> Result<RepositoryId, Error> {
-        let name = keys::repository_name(record.organization, &record.name);
+        let name = keys::repository_name(record.namespace, &record.name);
         if self.0.has(Table::RepositoryNames, &name)? {
             return Err(Error::Exists {
                 name: record.name.to_string(),
@@ -71,7 +71,7 @@ impl Repositories<&mut WriteTx<'_>> {
         let Some(record) = self.record(id)? else {
             return Ok(());
         };
-        let name = keys::repository_name(record.organization, &record.name);
+        let name = keys::repository_name(record.namespace, &record.name);
         self.0.remove(Table::RepositoryNames, name);
         self.0.remove(Table::Repositories, keys::repository(id));
         Ok(())

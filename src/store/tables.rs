@@ -36,13 +36,13 @@ tables! {
     /// name → number or text
     Settings = "settings.v1",
 
-    /// organization → `OrganizationRecord`
-    Organizations = "organizations.v1",
-    /// name → organization
-    OrganizationNames = "organization_names.v1",
+    /// namespace → `NamespaceRecord`
+    Namespaces = "namespaces.v1",
+    /// name → namespace
+    NamespaceNames = "namespace_names.v1",
     /// repository → `RepositoryRecord`
     Repositories = "repositories.v1",
-    /// (organization, name) → repository
+    /// (namespace, name) → repository
     RepositoryNames = "repository_names.v1",
 
     /// (repository, digest) → `ManifestRecord`
@@ -67,18 +67,18 @@ tables! {
     Blobs = "blobs.v1",
     /// (repository, digest) → (): which blobs a repository may read
     BlobLinks = "blob_links.v1",
-    /// (digest, organization) → number of its repositories that link the blob
-    BlobOrganizations = "blob_organizations.v1",
+    /// (digest, namespace) → number of its repositories that link the blob
+    BlobNamespaces = "blob_namespaces.v1",
 
     /// (repository, subject, referrer) → `Descriptor` as JSON
     Referrers = "referrers.v1",
 
-    /// (organization, repository, digest) → `RecencyRecord`
+    /// (namespace, repository, digest) → `RecencyRecord`
     Recency = "recency.v1",
-    /// (organization, last used, repository, digest) → (): least recently used first
+    /// (namespace, last used, repository, digest) → (): least recently used first
     RecencyOrder = "recency_order.v1",
 
-    /// organization → bytes held
+    /// namespace → bytes held
     Usage = "usage.v1",
 }
 

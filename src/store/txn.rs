@@ -20,8 +20,8 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    Blobs, Error, Manifests, Organizations, Recency, Referrers, Repositories, Settings, Tags,
-    Usage, codec,
+    Blobs, Error, Manifests, Namespaces, Recency, Referrers, Repositories, Settings, Tags, Usage,
+    codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -80,7 +80,7 @@ macro_rules! nouns {
 
 nouns! {
     /// Namespaces that own repositories.
-    organizations: Organizations,
+    namespaces: Namespaces,
     /// Repositories and their names.
     repositories: Repositories,
     /// Manifests, their documents, and who names whom.
@@ -93,7 +93,7 @@ nouns! {
     referrers: Referrers,
     /// When content was last used.
     recency: Recency,
-    /// Bytes held by organizations.
+    /// Bytes held by namespaces.
     usage: Usage,
     /// Single values by name.
     settings: Settings,

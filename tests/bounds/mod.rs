@@ -7,7 +7,7 @@ mod quota;
 
 use std::collections::BTreeMap;
 
-use entrepot::model::{ByteSize, OrganizationId, UpstreamRule};
+use entrepot::model::{ByteSize, NamespaceId, UpstreamRule};
 
 use crate::harness::content::Image;
 use crate::harness::origin::Origin;
@@ -45,9 +45,9 @@ pub(crate) async fn pull(site: &Site, tag: &str) {
     site.clock.advance(std::time::Duration::from_secs(1));
 }
 
-pub(crate) async fn organization(site: &Site) -> OrganizationId {
+pub(crate) async fn organization(site: &Site) -> NamespaceId {
     let name = "docker.io".parse().unwrap();
-    let found = site.registry().organization(&name).await.unwrap();
+    let found = site.registry().namespace(&name).await.unwrap();
     found.expect("the cache exists").0
 }
 

@@ -121,7 +121,7 @@ async fn a_crash_loses_little_of_what_was_noted() {
     let now = site.clock.now();
     let (organization, _) = site
         .registry()
-        .organization(&"docker.io".parse().unwrap())
+        .namespace(&"docker.io".parse().unwrap())
         .await
         .unwrap()
         .unwrap();

@@ -90,13 +90,13 @@ async fn fill(ours: &Ours, tags: u32, digest: &Digest) -> Outcome<()> {
 
 fn repository(tx: &mut WriteTx<'_>, number: u32, digest: &Digest) -> Result<(), Unfilled> {
     let organization: NamespaceName = "bench".parse().map_err(|_| Unfilled::Name)?;
-    let organization = tx.organizations().by_name(&organization)?;
+    let organization = tx.namespaces().by_name(&organization)?;
     let name: RepositoryName = format!("many/{number}")
         .parse()
         .map_err(|_| Unfilled::Name)?;
     let now = Timestamp::from_millis(1_700_000_000_000);
     let repository = tx.repositories().create(&RepositoryRecord {
-        organization: organization.ok_or(Unfilled::Name)?.0,
+        namespace: organization.ok_or(Unfilled::Name)?.0,
         name,
         created: now,
     })?;

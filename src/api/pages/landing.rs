@@ -117,7 +117,7 @@ async fn gather(state: &State, exchange: &Exchange) -> Facts {
 fn cache_facts(state: &State, cache: Arc<Cache>, holdings: &[Holding]) -> CacheFacts {
     let holding = holdings
         .iter()
-        .find(|holding| holding.organization == cache.rule.organization);
+        .find(|holding| holding.namespace == cache.rule.organization);
     let counters = state.proxy.metrics().of(&cache.rule.organization);
     let (mut requests, mut hits) = (0, 0);
     if let Some(counters) = &counters {

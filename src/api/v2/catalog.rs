@@ -104,7 +104,7 @@ async fn list_into(
     found: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let registry = &visit.api.registry;
-    let Some((id, _)) = registry.organization(organization).await? else {
+    let Some((id, _)) = registry.namespace(organization).await? else {
         return Ok(());
     };
     while found.len() < limit {

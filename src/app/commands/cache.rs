@@ -96,7 +96,7 @@ pub(super) const HOLDING_HEAD: [&str; 3] = ["ORGANIZATION", "HELD", "QUOTA"];
 pub(super) fn holding_cells(holding: &Holding) -> [Cell; 3] {
     let limit = holding.limit_bytes.map(|bytes| ByteSize(bytes).to_string());
     [
-        Cell::of(&holding.organization),
+        Cell::of(&holding.namespace),
         Cell::Number(ByteSize(holding.held_bytes).to_string()),
         Cell::Number(limit.unwrap_or_else(|| "-".to_owned())),
     ]

@@ -3,12 +3,12 @@
 use super::message::{ChangeRow, Request, Row, StatusRow, TagRow};
 use super::{Failure, Report, Target};
 use crate::app::assemble::Services;
-use crate::model::{ByteSize, NamespaceName, OrganizationId, RepositoryId, Unit};
+use crate::model::{ByteSize, NamespaceId, NamespaceName, RepositoryId, Unit};
 use crate::oci::{RepositoryName, Tag};
 
 /// A target whose organisation and repository exist.
 struct Located {
-    organization: OrganizationId,
+    organization: NamespaceId,
     name: RepositoryName,
     repository: RepositoryId,
 }
@@ -159,7 +159,7 @@ async fn remove_one(services: &Services, target: &Target) -> Result<u64, Failure
             held.ok_or_else(|| not_held(target))?;
             Ok(registry
                 .drop_manifest(Unit {
-                    organization,
+                    namespace: organization,
                     repository,
                     digest,
                 })
@@ -271,11 +271,8 @@ async fn status(services: &Services, report: &Report) -> Result<String, Failure>
     Ok(String::new())
 }
 
-async fn organization(
-    services: &Services,
-    name: &NamespaceName,
-) -> Result<OrganizationId, Failure> {
-    let found = services.registry.organization(name).await?;
+async fn organization(services: &Services, name: &NamespaceName) -> Result<NamespaceId, Failure> {
+    let found = services.registry.namespace(name).await?;
     found
         .map(|(id, _)| id)
         .ok_or_else(|| Failure::Refused(format!("there is no organization {name}")))

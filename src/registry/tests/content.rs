@@ -20,7 +20,7 @@ async fn an_image_is_read_back_by_tag_and_digest() {
     assert!(site.holds_all(&placed, &image).await);
     assert_eq!(site.stored_usage().await, image.size());
     assert_eq!(site.recount().await, image.size());
-    assert_eq!(site.registry.ledger().used(site.organization), image.size());
+    assert_eq!(site.registry.ledger().used(site.namespace), image.size());
 }
 
 /// AZ-01: bytes that are here are readable only where a row links them.
@@ -38,7 +38,7 @@ async fn a_blob_of_one_repository_is_unknown_to_another() {
     assert_eq!(
         site.stored_usage().await,
         image.size(),
-        "counted once for the organisation"
+        "counted once for the namespace"
     );
 }
 

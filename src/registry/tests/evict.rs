@@ -8,7 +8,7 @@ impl Site {
     fn cap(&self, bytes: u64) {
         self.registry
             .ledger()
-            .set_limit(self.organization, Some(bytes));
+            .set_limit(self.namespace, Some(bytes));
     }
 
     /// Every account agrees with the rows, and the cap holds.
@@ -16,15 +16,15 @@ impl Site {
         let held = self.recount().await;
         assert_eq!(self.stored_usage().await, held);
         let ledger = self.registry.ledger();
-        assert_eq!(ledger.held(self.organization), held);
+        assert_eq!(ledger.held(self.namespace), held);
         assert_eq!(
-            ledger.used(self.organization),
+            ledger.used(self.namespace),
             held,
             "nothing lingers or is reserved"
         );
         assert!(
             ledger
-                .limit(self.organization)
+                .limit(self.namespace)
                 .is_none_or(|limit| held <= limit)
         );
     }
@@ -91,20 +91,20 @@ async fn a_layer_that_another_image_names_stays() {
 }
 
 #[tokio::test]
-async fn a_blob_that_another_organisation_holds_keeps_its_file() {
+async fn a_blob_that_another_namespace_holds_keeps_its_file() {
     let site = Site::new().await;
     let placed = site.place("app").await;
     let image = Image::new(&[layer(1, 1000)]);
     site.pull(&placed, &image, None).await;
     let other = site
         .registry
-        .ensure_organization(&"other".parse().unwrap(), true)
+        .ensure_namespace(&"other".parse().unwrap(), true)
         .await
         .unwrap();
     let name = "app".parse().unwrap();
     let repository = site.registry.ensure_repository(other, &name).await.unwrap();
     let elsewhere = Placed {
-        organization: other,
+        namespace: other,
         repository,
     };
     let digest = Digest::of(&image.blobs[1]);
@@ -141,7 +141,7 @@ async fn pinned_images_stay_whatever_comes() {
         expiration: None,
     };
     site.registry
-        .set_policies(HashMap::from([(site.organization, policy)]));
+        .set_policies(HashMap::from([(site.namespace, policy)]));
     let child = Image::new(&[layer(1, 1000)]);
     let index = Image::index(&[&child]);
     let by_hand = Image::new(&[layer(2, 1000)]);
@@ -156,7 +156,7 @@ async fn pinned_images_stay_whatever_comes() {
 
     let refused = site
         .registry
-        .reserve(site.organization, 1, &[])
+        .reserve(site.namespace, 1, &[])
         .await
         .unwrap_err();
     assert!(refused.is_no_room(), "{refused}");
@@ -165,10 +165,7 @@ async fn pinned_images_stay_whatever_comes() {
         .pin_tag(placed.repository, &"mine".parse().unwrap(), false)
         .await
         .unwrap();
-    site.registry
-        .reserve(site.organization, 1, &[])
-        .await
-        .unwrap();
+    site.registry.reserve(site.namespace, 1, &[]).await.unwrap();
     assert!(!site.holds(&placed, by_hand.digest()).await);
     assert!(site.holds(&placed, index.digest()).await);
 }
@@ -185,15 +182,15 @@ async fn what_a_fill_works_for_stays() {
         .protect(vec![site.unit(&placed, first.digest())]);
     site.cap(site.stored_usage().await);
     site.registry
-        .reserve(site.organization, 500, &[])
+        .reserve(site.namespace, 500, &[])
         .await
         .unwrap();
     assert!(site.holds_all(&placed, &first).await);
     assert!(!site.holds(&placed, second.digest()).await);
     drop(protected);
-    let room = site.registry.ledger().limit(site.organization).unwrap();
+    let room = site.registry.ledger().limit(site.namespace).unwrap();
     site.registry
-        .reserve(site.organization, room, &[])
+        .reserve(site.namespace, room, &[])
         .await
         .unwrap();
     assert!(!site.holds(&placed, first.digest()).await);
@@ -211,7 +208,7 @@ async fn an_index_goes_after_its_children() {
     site.pull(&placed, &child, None).await;
     site.cap(site.stored_usage().await);
     site.registry
-        .reserve(site.organization, 100, &[])
+        .reserve(site.namespace, 100, &[])
         .await
         .unwrap();
     assert!(
@@ -259,7 +256,7 @@ async fn what_is_in_demand_makes_room_when_nothing_else_can() {
     }
     site.cap(site.stored_usage().await);
     site.registry
-        .reserve(site.organization, 100, &[])
+        .reserve(site.namespace, 100, &[])
         .await
         .unwrap();
     assert!(!site.holds(&placed, images[0].digest()).await);
@@ -275,10 +272,10 @@ async fn a_reader_of_evicted_content_finishes_and_its_bytes_count_until_then() {
     let image = Image::new(&[layer(7, 4000)]);
     site.pull(&placed, &image, None).await;
     let digest = Digest::of(&image.blobs[1]);
-    let (organization, repository) = (site.organization, placed.repository);
+    let (namespace, repository) = (site.namespace, placed.repository);
     let held = site
         .registry
-        .lookup_blob(organization, repository, &digest)
+        .lookup_blob(namespace, repository, &digest)
         .await
         .unwrap()
         .unwrap();
@@ -286,22 +283,19 @@ async fn a_reader_of_evicted_content_finishes_and_its_bytes_count_until_then() {
 
     let refused = site
         .registry
-        .reserve(organization, 3000, &[])
+        .reserve(namespace, 3000, &[])
         .await
         .unwrap_err();
     assert!(refused.is_no_room());
     assert!(!site.files().await.contains(&digest));
-    assert_eq!(site.registry.ledger().used(organization), 4000, "lingering");
+    assert_eq!(site.registry.ledger().used(namespace), 4000, "lingering");
     let range = crate::oci::ByteRange {
         start: 0,
         end: 4000,
     };
     assert_eq!(held.file.region(range).unwrap().bytes, image.blobs[1]);
     drop(held);
-    site.registry
-        .reserve(organization, 3000, &[])
-        .await
-        .unwrap();
+    site.registry.reserve(namespace, 3000, &[]).await.unwrap();
     site.assert_accounts().await;
 }
 
@@ -314,7 +308,7 @@ async fn what_can_never_fit_is_refused_and_evicts_nothing() {
     site.cap(5000);
     let refused = site
         .registry
-        .reserve(site.organization, 5001, &[])
+        .reserve(site.namespace, 5001, &[])
         .await
         .unwrap_err();
     assert!(
@@ -362,7 +356,7 @@ async fn dropping_a_tag_frees_what_only_it_leads_to() {
     let tag = "all".parse().unwrap();
     let freed = site
         .registry
-        .drop_tag(site.organization, placed.repository, &tag)
+        .drop_tag(site.namespace, placed.repository, &tag)
         .await
         .unwrap();
     assert!(freed.unwrap() > 100);
@@ -371,13 +365,13 @@ async fn dropping_a_tag_frees_what_only_it_leads_to() {
     site.assert_accounts().await;
     let again = site
         .registry
-        .drop_tag(site.organization, placed.repository, &tag)
+        .drop_tag(site.namespace, placed.repository, &tag)
         .await
         .unwrap();
     assert_eq!(again, None);
 
     site.registry
-        .drop_repository(site.organization, placed.repository)
+        .drop_repository(site.namespace, placed.repository)
         .await
         .unwrap();
     assert_eq!(site.stored_usage().await, 0);

@@ -19,9 +19,7 @@ async fn the_account_equals_a_recount_after_random_work() {
     for seed in 1..=6_u64 {
         let site = Site::new().await;
         let places = [site.place("a").await, site.place("b").await];
-        site.registry
-            .ledger()
-            .set_limit(site.organization, Some(6000));
+        site.registry.ledger().set_limit(site.namespace, Some(6000));
         let mut dice = Dice(seed * 7919);
         for _ in 0..60 {
             let placed = &places[dice.roll(2) as usize];
@@ -42,14 +40,14 @@ async fn the_account_equals_a_recount_after_random_work() {
             }
             let ledger = site.registry.ledger();
             assert!(
-                ledger.used(site.organization) <= 6000,
+                ledger.used(site.namespace) <= 6000,
                 "seed {seed}: over the cap"
             );
         }
         let held = site.recount().await;
         assert_eq!(site.stored_usage().await, held, "seed {seed}");
         assert_eq!(
-            site.registry.ledger().used(site.organization),
+            site.registry.ledger().used(site.namespace),
             held,
             "seed {seed}"
         );

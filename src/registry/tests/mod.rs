@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{HeldManifest, Metrics, Parts, Placed, Registry};
 use crate::blob::BlobStore;
-use crate::model::{ByteSize, Clock, OrganizationId, Timestamp, Unit};
+use crate::model::{ByteSize, Clock, NamespaceId, Timestamp, Unit};
 use crate::oci::{Digest, RawManifest, Tag};
 use crate::quota::{DiskSpace, Ledger, Policy};
 use crate::store::{self, Store};
@@ -29,10 +29,10 @@ impl DiskSpace for Volume {
     }
 }
 
-/// A registry in a folder of its own, with one cache organisation.
+/// A registry in a folder of its own, with one cache namespace.
 struct Site {
     registry: Registry,
-    organization: OrganizationId,
+    namespace: NamespaceId,
     clock: Clock,
     volume: Arc<Volume>,
     _folder: TempDir,
@@ -117,11 +117,11 @@ impl Site {
             metrics: Metrics::new(&metrics).unwrap(),
         });
         let name = "cache".parse().unwrap();
-        let organization = registry.ensure_organization(&name, true).await.unwrap();
-        registry.set_policies(HashMap::from([(organization, Policy::default())]));
+        let namespace = registry.ensure_namespace(&name, true).await.unwrap();
+        registry.set_policies(HashMap::from([(namespace, Policy::default())]));
         Self {
             registry,
-            organization,
+            namespace,
             clock,
             volume,
             _folder: folder,
@@ -132,18 +132,18 @@ impl Site {
         let name = name.parse().unwrap();
         let repository = self
             .registry
-            .ensure_repository(self.organization, &name)
+            .ensure_repository(self.namespace, &name)
             .await
             .unwrap();
         Placed {
-            organization: self.organization,
+            namespace: self.namespace,
             repository,
         }
     }
 
     fn unit(&self, placed: &Placed, digest: Digest) -> Unit {
         Unit {
-            organization: self.organization,
+            namespace: self.namespace,
             repository: placed.repository,
             digest,
         }
@@ -175,10 +175,7 @@ impl Site {
             return Ok(());
         }
         let room = bytes.len() as u64;
-        let reservation = self
-            .registry
-            .reserve(self.organization, room, units)
-            .await?;
+        let reservation = self.registry.reserve(self.namespace, room, units).await?;
         let (mut writer, _) = self.registry.blobs().begin(&digest).await?;
         writer.append(bytes.clone()).await?;
         self.registry
@@ -188,12 +185,12 @@ impl Site {
     }
 
     async fn holds(&self, placed: &Placed, digest: Digest) -> bool {
-        let (registry, organization) = (&self.registry, self.organization);
+        let (registry, namespace) = (&self.registry, self.namespace);
         let manifest = registry
-            .lookup_manifest(organization, placed.repository, &digest)
+            .lookup_manifest(namespace, placed.repository, &digest)
             .await;
         let blob = registry
-            .lookup_blob(organization, placed.repository, &digest)
+            .lookup_blob(namespace, placed.repository, &digest)
             .await;
         manifest.unwrap().is_some() || blob.unwrap().is_some()
     }
@@ -212,13 +209,13 @@ impl Site {
         true
     }
 
-    /// What the organisation holds by the rows, counted afresh.
+    /// What the namespace holds by the rows, counted afresh.
     async fn recount(&self) -> u64 {
-        let organization = self.organization;
+        let namespace = self.namespace;
         let counted = self.registry.store().scan(move |tx| {
             let mut blobs = BTreeMap::new();
             let mut manifests = 0;
-            for (_, repository) in tx.repositories().list(organization, None, 1000)? {
+            for (_, repository) in tx.repositories().list(namespace, None, 1000)? {
                 for (_, record) in tx.manifests().list(repository, None, 1000)? {
                     manifests += record.size_bytes;
                 }
@@ -233,10 +230,10 @@ impl Site {
     }
 
     async fn stored_usage(&self) -> u64 {
-        let organization = self.organization;
+        let namespace = self.namespace;
         self.registry
             .store()
-            .read(|tx| tx.usage().held(organization))
+            .read(|tx| tx.usage().held(namespace))
             .await
             .unwrap()
     }

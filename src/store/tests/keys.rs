@@ -29,8 +29,8 @@ fn repositories() -> impl Strategy<Value = RepositoryId> {
     numbers().prop_map(RepositoryId)
 }
 
-fn organizations() -> impl Strategy<Value = OrganizationId> {
-    numbers().prop_map(OrganizationId)
+fn namespaces() -> impl Strategy<Value = NamespaceId> {
+    numbers().prop_map(NamespaceId)
 }
 
 fn times() -> impl Strategy<Value = Timestamp> {
@@ -46,12 +46,10 @@ fn names() -> impl Strategy<Value = RepositoryName> {
 }
 
 fn units() -> impl Strategy<Value = Unit> {
-    (organizations(), repositories(), digests()).prop_map(|(organization, repository, digest)| {
-        Unit {
-            organization,
-            repository,
-            digest,
-        }
+    (namespaces(), repositories(), digests()).prop_map(|(namespace, repository, digest)| Unit {
+        namespace,
+        repository,
+        digest,
     })
 }
 
@@ -77,7 +75,7 @@ proptest! {
     #[test]
     fn holders_sort_by_digest_then_holder(v in vec((digests(), repositories()), 0..20)) {
         sorts_alike(&v, |(digest, repository)| holder(digest, *repository))?;
-        sorts_alike(&v, |(digest, id)| owner(digest, OrganizationId(id.0)))?;
+        sorts_alike(&v, |(digest, id)| owner(digest, NamespaceId(id.0)))?;
     }
 
     #[test]
@@ -98,8 +96,8 @@ proptest! {
     }
 
     #[test]
-    fn repository_names_sort_within_their_organization(v in vec((organizations(), names()), 0..20)) {
-        sorts_alike(&v, |(organization, name)| repository_name(*organization, name))?;
+    fn repository_names_sort_within_their_namespace(v in vec((namespaces(), names()), 0..20)) {
+        sorts_alike(&v, |(namespace, name)| repository_name(*namespace, name))?;
     }
 
     #[test]
@@ -109,7 +107,7 @@ proptest! {
 
     #[test]
     fn units_sort_by_their_use(v in vec((times(), units()), 0..20)) {
-        let v: Vec<_> = v.into_iter().map(|(at, unit)| (unit.organization, at, unit)).collect();
+        let v: Vec<_> = v.into_iter().map(|(at, unit)| (unit.namespace, at, unit)).collect();
         sorts_alike(&v, |(_, at, unit)| used(*at, unit))?;
         let units: Vec<_> = v.into_iter().map(|(_, _, unit)| unit).collect();
         sorts_alike(&units, unit)?;
@@ -129,7 +127,7 @@ proptest! {
         prop_assert_eq!(read_target(&target(repository, &first, &label)), Some(label));
         prop_assert_eq!(read_event(&event(repository, sequence)), Some(sequence));
         prop_assert_eq!(read_used(&used(at, &unit)), Some(unit));
-        let key = repository_name(unit.organization, &name);
+        let key = repository_name(unit.namespace, &name);
         prop_assert_eq!(read_repository_name(&key), Some(name));
     }
 

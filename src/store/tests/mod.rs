@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use prometheus::Registry;
 
 use super::*;
-use crate::model::{ManifestRecord, OrganizationId, RepositoryId, Timestamp};
+use crate::model::{ManifestRecord, NamespaceId, RepositoryId, Timestamp};
 use crate::oci::{Digest, MediaType};
 
-const ORGANIZATION: OrganizationId = OrganizationId(1);
+const ORGANIZATION: NamespaceId = NamespaceId(1);
 const REPOSITORY: RepositoryId = RepositoryId(1);
 
 const OPTIONS: Options = Options {

@@ -16,9 +16,9 @@ const REPOSITORIES: u64 = 3;
 const CONTENTS: usize = 4;
 const TAGS: [&str; 3] = ["a", "a1", "b"];
 
-/// Repositories 1 and 2 are of organization 1, repository 3 of organization 2.
-const fn organization(repository: u64) -> OrganizationId {
-    OrganizationId(1 + repository / 3)
+/// Repositories 1 and 2 are of namespace 1, repository 3 of namespace 2.
+const fn namespace(repository: u64) -> NamespaceId {
+    NamespaceId(1 + repository / 3)
 }
 
 fn content(n: usize) -> Digest {
@@ -118,26 +118,23 @@ impl Model {
             Act::Link(r, c) => {
                 let change = tx
                     .blobs()
-                    .link(organization(r), RepositoryId(r), &content(c))?;
-                let first = !self.linked_by(organization(r), c);
+                    .link(namespace(r), RepositoryId(r), &content(c))?;
+                let first = !self.linked_by(namespace(r), c);
                 self.links.insert((r, content(c)));
-                same!(change.first_of_organization, first);
+                same!(change.first_of_namespace, first);
                 same!(
-                    (change.last_of_organization, change.last_of_all),
+                    (change.last_of_namespace, change.last_of_all),
                     (false, false)
                 );
             }
             Act::Unlink(r, c) => {
                 let blobs = &mut tx.blobs();
-                let change = blobs.unlink(organization(r), RepositoryId(r), &content(c))?;
+                let change = blobs.unlink(namespace(r), RepositoryId(r), &content(c))?;
                 let was = self.links.remove(&(r, content(c)));
-                let last = was && !self.linked_by(organization(r), c);
+                let last = was && !self.linked_by(namespace(r), c);
                 let all = was && !self.links.iter().any(|(_, blob)| *blob == content(c));
-                same!(
-                    (change.last_of_organization, change.last_of_all),
-                    (last, all)
-                );
-                same!(change.first_of_organization, false);
+                same!((change.last_of_namespace, change.last_of_all), (last, all));
+                same!(change.first_of_namespace, false);
             }
             Act::Use(r, c, millis) => {
                 let record = RecencyRecord {
@@ -155,9 +152,9 @@ impl Model {
         Ok(())
     }
 
-    fn linked_by(&self, by: OrganizationId, c: usize) -> bool {
+    fn linked_by(&self, by: NamespaceId, c: usize) -> bool {
         let mut links = self.links.iter();
-        links.any(|(r, blob)| organization(*r) == by && *blob == content(c))
+        links.any(|(r, blob)| namespace(*r) == by && *blob == content(c))
     }
 
     /// Every view of the store shows what the model says.
@@ -176,7 +173,7 @@ impl Model {
             same!(tx.blobs().is_linked_at_all(&digest)?, linked);
         }
         for by in 1..=2 {
-            self.check_recency(tx, OrganizationId(by))?;
+            self.check_recency(tx, NamespaceId(by))?;
         }
         Ok(())
     }
@@ -213,11 +210,8 @@ impl Model {
         Ok(())
     }
 
-    fn check_recency(&self, tx: &ReadTx, by: OrganizationId) -> Result<(), Failure> {
-        let uses = self
-            .uses
-            .iter()
-            .filter(|((r, _), _)| organization(*r) == by);
+    fn check_recency(&self, tx: &ReadTx, by: NamespaceId) -> Result<(), Failure> {
+        let uses = self.uses.iter().filter(|((r, _), _)| namespace(*r) == by);
         let mut expected: Vec<_> = uses.map(|((r, d), millis)| (*millis, *r, *d)).collect();
         expected.sort_unstable();
         let expected: Vec<_> = expected.iter().map(|(_, r, d)| unit(*r, *d)).collect();
@@ -242,7 +236,7 @@ fn pointing(c: usize) -> TagRecord {
 
 fn unit(repository: u64, digest: Digest) -> Unit {
     Unit {
-        organization: organization(repository),
+        namespace: namespace(repository),
         repository: RepositoryId(repository),
         digest,
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    BlobRecord, OrganizationRecord, RecencyRecord, RepositoryRecord, TagEvent, TagRecord, Unit,
+    BlobRecord, NamespaceRecord, RecencyRecord, RepositoryRecord, TagEvent, TagRecord, Unit,
 };
 use crate::oci::{Descriptor, RepositoryName, Tag};
 
@@ -33,9 +33,9 @@ async fn write<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn an_organization_is_found_by_name_and_id() {
+async fn an_namespace_is_found_by_name_and_id() {
     let site = Site::new();
-    let record = |name: &str| OrganizationRecord {
+    let record = |name: &str| NamespaceRecord {
         name: name.parse().unwrap(),
         created: at(1),
         anonymous_pull: true,
@@ -43,34 +43,34 @@ async fn an_organization_is_found_by_name_and_id() {
     let (first, second) = (record("docker.io"), record("acme"));
     let ids = write(&site, move |tx| {
         Ok([
-            tx.organizations().create(&first)?,
-            tx.organizations().create(&second)?,
+            tx.namespaces().create(&first)?,
+            tx.namespaces().create(&second)?,
         ])
     });
     let ids = ids.await;
-    assert_eq!(ids, [OrganizationId(1), OrganizationId(2)]);
+    assert_eq!(ids, [NamespaceId(1), NamespaceId(2)]);
     let read = |tx: &ReadTx| {
-        let organizations = tx.organizations();
-        let found = organizations.by_name(&"acme".parse().unwrap())?;
+        let namespaces = tx.namespaces();
+        let found = namespaces.by_name(&"acme".parse().unwrap())?;
         assert_eq!(found, Some((ids[1], record("acme"))));
-        assert_eq!(organizations.record(ids[0])?, Some(record("docker.io")));
-        assert_eq!(organizations.by_name(&"none".parse().unwrap())?, None);
-        assert_eq!(organizations.list()?.len(), 2);
-        let rest = organizations.list_after(Some(ids[0]), 9)?;
+        assert_eq!(namespaces.record(ids[0])?, Some(record("docker.io")));
+        assert_eq!(namespaces.by_name(&"none".parse().unwrap())?, None);
+        assert_eq!(namespaces.list()?.len(), 2);
+        let rest = namespaces.list_after(Some(ids[0]), 9)?;
         assert_eq!(rest, [(ids[1], record("acme"))]);
         Ok::<_, Error>(())
     };
     site.store.read(read).await.unwrap();
-    let again = move |tx: &mut WriteTx<'_>| tx.organizations().create(&record("acme"));
+    let again = move |tx: &mut WriteTx<'_>| tx.namespaces().create(&record("acme"));
     let refused = site.store.write(again).await;
     assert!(matches!(refused, Err(Error::Exists { .. })), "{refused:?}");
 }
 
 #[tokio::test]
-async fn repositories_are_listed_by_name_within_their_organization() {
+async fn repositories_are_listed_by_name_within_their_namespace() {
     let site = Site::new();
-    let record = |organization, text| RepositoryRecord {
-        organization: OrganizationId(organization),
+    let record = |namespace, text| RepositoryRecord {
+        namespace: NamespaceId(namespace),
         name: name(text),
         created: at(1),
     };
@@ -91,7 +91,7 @@ async fn repositories_are_listed_by_name_within_their_organization() {
         assert_eq!(rest, [(name("b"), b)]);
         assert_eq!(repositories.list(ORGANIZATION, None, 1)?.len(), 1);
         assert_eq!(repositories.by_name(ORGANIZATION, &name("a"))?, None);
-        let found = repositories.by_name(OrganizationId(2), &name("a"))?;
+        let found = repositories.by_name(NamespaceId(2), &name("a"))?;
         assert_eq!(found, Some(other));
         assert_eq!(repositories.record(other)?, Some(record(2, "a")));
         Ok::<_, Error>(())
@@ -103,7 +103,7 @@ async fn repositories_are_listed_by_name_within_their_organization() {
 async fn a_removed_repository_never_gives_its_id_to_a_later_one() {
     let site = Site::new();
     let record = RepositoryRecord {
-        organization: ORGANIZATION,
+        namespace: ORGANIZATION,
         name: name("app"),
         created: at(1),
     };
@@ -259,7 +259,7 @@ async fn referrers_are_replaced_by_digest_and_listed_by_subject() {
 async fn the_least_recently_used_comes_first_and_pages_go_on_from_there() {
     let site = Site::new();
     let unit = |of| Unit {
-        organization: ORGANIZATION,
+        namespace: ORGANIZATION,
         repository: REPOSITORY,
         digest: digest(of),
     };
@@ -282,7 +282,7 @@ async fn the_least_recently_used_comes_first_and_pages_go_on_from_there() {
         let after = Some((at(30), unit("a")));
         let rest = tx.recency().oldest(ORGANIZATION, after, 9)?;
         assert_eq!(rest, [(unit("b"), used(40))]);
-        tx.recency().oldest(OrganizationId(2), None, 9)
+        tx.recency().oldest(NamespaceId(2), None, 9)
     };
     assert_eq!(site.store.read(read).await.unwrap(), []);
 }
@@ -292,7 +292,7 @@ async fn usage_adds_up() {
     let site = Site::new();
     write(&site, |tx| {
         tx.usage().add(ORGANIZATION, 70)?;
-        tx.usage().add(OrganizationId(2), 1)?;
+        tx.usage().add(NamespaceId(2), 1)?;
         tx.usage().subtract(ORGANIZATION, 30)
     })
     .await;

@@ -1,0 +1,80 @@
+//! Namespaces: records by id, ids by name.
+//!
+//! Invariant: every record has its row in the table of names, and ids are never given twice.
+
+use super::keys::{self, Span};
+use super::tables::Table;
+use super::{Error, PAGE_ROWS, Reads, WriteTx, repositories};
+use crate::model::{NamespaceId, NamespaceName, NamespaceRecord};
+
+/// Namespaces as a transaction sees them.
+pub struct Namespaces<S>(pub(super) S);
+
+impl<S: Reads> Namespaces<S> {
+    /// The namespace of this name, if there is one.
+    pub fn by_name(
+        &self,
+        name: &NamespaceName,
+    ) -> Result<Option<(NamespaceId, NamespaceRecord)>, Error> {
+        let key = keys::namespace_name(name);
+        let id = self.0.tx().record(Table::NamespaceNames, &key)?;
+        let Some(id) = id else { return Ok(None) };
+        Ok(self.record(id)?.map(|record| (id, record)))
+    }
+
+    /// The record of a namespace, if there is one.
+    pub fn record(&self, id: NamespaceId) -> Result<Option<NamespaceRecord>, Error> {
+        let key = keys::namespace(id);
+        self.0.tx().record(Table::Namespaces, &key)
+    }
+
+    /// The first [`PAGE_ROWS`] namespaces in the order of their ids.
+    pub fn list(&self) -> Result<Vec<(NamespaceId, NamespaceRecord)>, Error> {
+        self.list_after(None, PAGE_ROWS)
+    }
+
+    /// Up to `limit` namespaces whose ids are greater than `after`, in the order of their ids.
+    pub fn list_after(
+        &self,
+        after: Option<NamespaceId>,
+        limit: usize,
+    ) -> Result<Vec<(NamespaceId, NamespaceRecord)>, Error> {
+        let span = Span::ALL.after(after.map(keys::namespace));
+        let read = |key: &[u8]| keys::read_number(key).map(NamespaceId);
+        self.0.tx().records(Table::Namespaces, &span, limit, read)
+    }
+}
+
+impl Namespaces<&mut WriteTx<'_>> {
+    /// Makes a namespace and returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if the name is taken.
+    pub fn create(&mut self, record: &NamespaceRecord) -> Result<NamespaceId, Error> {
+        let name = keys::namespace_name(&record.name);
+        if self.0.has(Table::NamespaceNames, &name)? {
+            return Err(Error::Exists {
+                name: record.name.to_string(),
+            });
+        }
+        let id = NamespaceId(repositories::next_id(self.0, "last_namespace")?);
+        self.0.put_record(Table::NamespaceNames, name, &id);
+        let key = keys::namespace(id);
+        self.0.put_record(Table::Namespaces, key, record);
+        Ok(id)
+    }
+
+    /// Replaces the record of a namespace that exists; its name stays.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn put(&mut self, id: NamespaceId, record: &NamespaceRecord) -> Result<(), Error> {
+        let key = keys::namespace(id);
+        debug_assert!(
+            self.0.has(Table::Namespaces, &key)?,
+            "only a namespace that exists is changed"
+        );
+        self.0.put_record(Table::Namespaces, key, record);
+        Ok(())
+    }
+}

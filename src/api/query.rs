@@ -15,11 +15,30 @@ impl<'a> Query<'a> {
     /// The first value of a parameter, percent-decoded; `+` stays `+`, because clients send artifact
     /// types with a raw one.
     pub(super) fn value(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.0
-            .split('&')
+        self.values(name).next()
+    }
+
+    /// Every value of a parameter, in order, read as [`Query::value`] reads the first. They are as many as
+    /// fit into a request target, which `http` bounds; whoever works for each of them counts them first.
+    pub(super) fn values<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl Iterator<Item = Cow<'a, str>> + use<'a, 'n> {
+        let pairs = self.0.split('&');
+        pairs
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find(|(key, _)| *key == name)
+            .filter(move |(key, _)| *key == name)
             .map(|(_, value)| decode(value))
+    }
+
+    /// The first value of a parameter that is a media type. No such type holds a space, so a space is a `+`
+    /// that a form encoder, or a proxy that decodes as one, has lost: both readings of a raw `+` are the same.
+    pub(super) fn media_type(&self, name: &str) -> Option<Cow<'a, str>> {
+        let value = self.value(name)?;
+        Some(match value.contains(' ') {
+            true => value.replace(' ', "+").into(),
+            false => value,
+        })
     }
 }
 
@@ -93,6 +112,37 @@ mod tests {
         );
     }
 
+    /// oci-registry 6.2: a raw plus, an escaped one, and one that became a space on the way.
+    #[test]
+    fn a_media_type_is_read_with_its_plus_however_it_came() {
+        for text in ["a/b+json", "a/b%2Bjson", "a%2Fb%20json", "a/b%2bjson"] {
+            let query = format!("artifactType={text}");
+            let read = Query(&query).media_type("artifactType");
+            assert_eq!(read.as_deref(), Some("a/b+json"), "{text}");
+        }
+        assert_eq!(Query("x=1").media_type("artifactType"), None);
+    }
+
+    /// oci-registry 5.3: digests come escaped, in either case, and are decoded once.
+    #[test]
+    fn digests_come_escaped() {
+        for text in ["sha256%3Aab", "sha256%3aab", "sha256:ab"] {
+            let query = format!("_state=x%3D%3D&digest={text}");
+            assert_eq!(value(&query, "digest").as_deref(), Some("sha256:ab"));
+        }
+        assert_eq!(value("digest=a%253Ab", "digest").as_deref(), Some("a%3Ab"));
+    }
+
+    #[test]
+    fn repeated_parameters_come_in_order() {
+        let all = |query: &str| -> Vec<String> {
+            Query(query).values("tag").map(Cow::into_owned).collect()
+        };
+        assert_eq!(all("tag=b&x=1&tag=a&tag&tags=c&tag=b"), ["b", "a", "", "b"]);
+        assert!(all("").is_empty());
+        assert_eq!(all(&"tag=x&".repeat(1000)).len(), 1000);
+    }
+
     #[test]
     fn what_is_broken_stays_as_it_came() {
         assert_eq!(value("x=%zz%4", "x").as_deref(), Some("%zz%4"));
@@ -110,7 +160,9 @@ mod tests {
 
         #[test]
         fn any_query_is_read_without_a_panic(text in ".*") {
-            Query(&text).value("x");
+            let query = Query(&text);
+            prop_assert_eq!(query.values("x").next(), query.value("x"));
+            prop_assert!(query.media_type("x").is_none_or(|read| !read.contains(' ')));
         }
     }
 }

@@ -200,8 +200,8 @@ impl<H: Handler> Link<H> {
             .max_buf_size(limits.head_bytes.max(64 << 10))
             .serve_connection(TokioIo::new(guard), service);
         let end = drive(&mut connection, &self, shutdown).await;
-        let tcp = connection.into_parts().io.into_inner();
-        let tcp = tcp.inner().tcp();
+        let guard = connection.into_parts().io.into_inner();
+        let tcp = guard.inner().tcp();
         match end {
             // A reset, because a clean end would make a short body of unknown length look whole.
             _ if self.pulse.is_broken() => reset(tcp),
@@ -210,6 +210,8 @@ impl<H: Handler> Link<H> {
                 tracing::debug!(client = %self.peer, %error, "a connection failed");
                 sniff::linger(tcp).await;
             }
+            // Bytes of a body may be unread, and closing on them would reset: see `linger`.
+            End::Finished(Ok(())) if guard.may_hold_body() => sniff::linger(tcp).await,
             End::Finished(Ok(())) => {}
         }
     }

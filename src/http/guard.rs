@@ -71,6 +71,11 @@ impl<T> Guard<T> {
         &self.inner
     }
 
+    /// Whether the last request that came had a body.
+    pub(super) fn may_hold_body(&self) -> bool {
+        self.head.state == State::Body
+    }
+
     /// Looks through bytes just read; returns how many of them may pass.
     fn inspect(&mut self, bytes: &mut [u8]) -> usize {
         if self.head.state == State::Body && self.pulse.is_resting() {

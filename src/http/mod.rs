@@ -8,7 +8,7 @@
 //!     └ connection ── what is spoken, TLS, watch, end    (sniff, tls, pulse, connection)
 //!          └ guard ── heads that two servers could read differently   (HTTP/1 only)
 //!               └ hyper ── HTTP/1.1 or HTTP/2
-//!                    └ service ── name, check, handler, log            (service, exchange, access_log)
+//!                    └ service ── name, check, handler, log            (service, arrival, exchange, access_log)
 //!                         └ outgoing ── pieces, sendfile               (body, pieces, sendfile)
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! Who may ask what, and what an answer says, is decided by the callers: `api` and `app`.
 
 mod access_log;
+mod arrival;
 mod body;
 pub mod conditional;
 mod connection;
@@ -46,6 +47,7 @@ mod sniff;
 mod tls;
 
 pub use access_log::{AccessLevel, Finished, OnFinished, Operation, WhenFinished};
+pub use arrival::RequestBody;
 pub use body::{Body, BodyError, ByteStream, Region, Residency};
 pub use error::Error;
 pub use exchange::Exchange;
@@ -53,7 +55,7 @@ pub use limits::Limits;
 pub use listener::Listener;
 pub use metrics::Metrics;
 pub use multipart::Multipart;
-pub use request::{ReadError, ReadLimits, read_all};
+pub use request::{BodyReader, Drained, ReadError, ReadLimits, StreamLimits, read_all};
 pub use request_id::RequestId;
 pub use router::{Match, Params, Route, Router, Table};
 pub use server::{Ended, Options, Server};

@@ -23,6 +23,8 @@ pub(super) struct Pulse {
     taken: AtomicU64,
     /// Requests whose answer is not wholly written.
     open: AtomicUsize,
+    /// Requests whose body may still come, answered or not.
+    bodies: AtomicUsize,
     /// Chunks of answers that hyper has and the peer has not.
     offered: AtomicUsize,
     /// When the head under way began, in milliseconds plus one; 0 if there is none.
@@ -51,6 +53,7 @@ impl Pulse {
             moved: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            bodies: AtomicUsize::new(0),
             offered: AtomicUsize::new(0),
             head: AtomicU64::new(0),
             broken: AtomicBool::new(false),
@@ -88,9 +91,18 @@ impl Pulse {
         self.touch();
     }
 
-    /// Whether no request is being answered.
+    pub(super) fn body_begins(&self) {
+        self.bodies.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn body_ends(&self) {
+        self.bodies.fetch_sub(1, Relaxed);
+        self.touch();
+    }
+
+    /// Whether no request is being read or answered.
     pub(super) fn is_resting(&self) -> bool {
-        self.open.load(Relaxed) == 0
+        self.open.load(Relaxed) == 0 && self.bodies.load(Relaxed) == 0
     }
 
     pub(super) fn chunk_offered(&self) {
@@ -179,7 +191,11 @@ mod tests {
         advance(secs(45)).await;
         assert_eq!(pulse.judge(&limits), Verdict::Stalled);
         pulse.chunk_gone();
+        pulse.body_begins();
         pulse.exchange_ends();
+        advance(secs(3600)).await;
+        assert_eq!(pulse.judge(&limits), Verdict::Fine(secs(15)));
+        pulse.body_ends();
         advance(secs(90)).await;
         assert_eq!(pulse.judge(&limits), Verdict::Idle);
     }

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use hyper::body::Incoming;
 
 use super::access_log::{AccessLog, Answer, Transfer};
+use super::arrival::{Leftover, RequestBody};
 use super::body::Body;
 use super::exchange::{self, Exchange, Trusted};
 use super::limits::Limits;
@@ -23,7 +24,7 @@ use super::request_id::{self, RequestIds};
 use super::response;
 
 /// A request as a handler gets it; its [`Exchange`] is in the extensions.
-pub type Request = ::http::Request<Incoming>;
+pub type Request = ::http::Request<RequestBody>;
 
 /// An answer as a handler gives it.
 pub type Response = ::http::Response<Body>;
@@ -68,7 +69,7 @@ impl<H: Handler> Link<H> {
     /// Answers one request of this connection.
     pub(super) async fn answer(
         self: Arc<Self>,
-        mut request: Request,
+        request: ::http::Request<Incoming>,
     ) -> ::http::Response<Outgoing> {
         let exchange = self.exchange(&request);
         let mut transfer = Transfer::begin(
@@ -82,10 +83,7 @@ impl<H: Handler> Link<H> {
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.refusal(&request, &exchange) {
             Some((status, text)) => refused(status, text, request.version()),
-            None => {
-                request.extensions_mut().insert(exchange);
-                self.handled(request).await
-            }
+            None => self.handled(request, exchange).await,
         };
         settle(&mut response, is_head);
         let headers = response.headers_mut();
@@ -101,7 +99,7 @@ impl<H: Handler> Link<H> {
         response.map(|body| Outgoing::new(body, self.mappings.clone(), transfer))
     }
 
-    fn exchange(&self, request: &Request) -> Exchange {
+    fn exchange<B>(&self, request: &::http::Request<B>) -> Exchange {
         let headers = request.headers();
         let mut exchange = Exchange {
             id: self.ids.name(headers),
@@ -116,9 +114,9 @@ impl<H: Handler> Link<H> {
     }
 
     /// What no handler needs to see.
-    fn refusal(
+    fn refusal<B>(
         &self,
-        request: &Request,
+        request: &::http::Request<B>,
         exchange: &Exchange,
     ) -> Option<(StatusCode, &'static str)> {
         let bad = |text| Some((StatusCode::BAD_REQUEST, text));
@@ -150,9 +148,23 @@ impl<H: Handler> Link<H> {
         None
     }
 
-    async fn handled(&self, request: Request) -> Response {
+    async fn handled(&self, request: ::http::Request<Incoming>, exchange: Exchange) -> Response {
+        let left = Leftover::default();
+        let (mut head, body) = request.into_parts();
+        head.extensions.insert(exchange);
+        let from = (head.version, &head.headers);
+        let body = RequestBody::new(body, from, &self.pulse, left.clone());
+        let (method, version) = (head.method.clone(), head.version);
+        let request = Request::from_parts(head, body);
+        let mut response = self.guarded(&method, request).await;
+        if !left.clear().await {
+            close(&mut response, version);
+        }
+        response
+    }
+
+    async fn guarded(&self, method: &Method, request: Request) -> Response {
         let handler = self.shared.handler.clone();
-        let method = request.method().clone();
         let answer = async move { handler.handle(request).await };
         // Whatever the handler held is dropped with it; what others share guards itself.
         match AssertUnwindSafe(answer).catch_unwind().await {
@@ -170,11 +182,16 @@ impl<H: Handler> Link<H> {
 /// An answer after which an HTTP/1 connection closes: what follows may not be what it seems (PR-11).
 fn refused(status: StatusCode, text: &'static str, version: Version) -> Response {
     let mut response = response::text(status, text);
+    close(&mut response, version);
+    response
+}
+
+/// Has an HTTP/1 connection closed behind this answer.
+fn close(response: &mut Response, version: Version) {
     if version < Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    response
 }
 
 /// Takes the body away where there must be none, and keeps its length where HEAD asks for it

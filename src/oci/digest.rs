@@ -33,11 +33,28 @@ impl Algorithm {
         }
     }
 
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
     const fn code(self) -> u8 {
         match self {
             Self::Sha256 => 1,
             Self::Sha512 => 2,
         }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut known = Self::ALL.into_iter();
+        known
+            .find(|algorithm| algorithm.as_str() == text)
+            .ok_or_else(|| {
+                let reason = "the algorithm is neither sha256 nor sha512";
+                ParseError::new("digest", reason)
+            })
     }
 }
 
@@ -160,11 +177,7 @@ impl FromStr for Digest {
         let (name, hex) = text
             .split_once(':')
             .ok_or_else(|| fail("no ':' between algorithm and hash"))?;
-        let algorithm = match name {
-            "sha256" => Algorithm::Sha256,
-            "sha512" => Algorithm::Sha512,
-            _ => return Err(fail("the algorithm is neither sha256 nor sha512")),
-        };
+        let algorithm: Algorithm = name.parse()?;
         if hex.len() != 2 * algorithm.len_bytes() {
             let want = 2 * algorithm.len_bytes();
             return Err(fail(&format!(
@@ -230,6 +243,8 @@ const fn nibble(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -260,6 +275,16 @@ mod tests {
             String::new(),
         ] {
             assert!(text.parse::<Digest>().is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// PR-03: whatever is accepted is written back in the same letters.
+        #[test]
+        fn any_text_is_parsed_without_a_panic(text in "(sha256|sha512|SHA256|md5|)[:-]?[0-9a-fA-F/.]{60,130}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
         }
     }
 

@@ -17,3 +17,9 @@ pub const MANIFEST_ELEMENTS: usize = 10_000;
 
 /// Most ranges answered one by one; more are answered with the whole blob.
 pub const RANGES: usize = 1024;
+
+/// Most entries of a list of token scopes, those included that grant nothing here (AU-03).
+pub const SCOPES: usize = 100;
+
+/// Longest entry of such a list, in bytes: a host, a repository name and every action.
+pub const SCOPE_BYTES: usize = 1024;

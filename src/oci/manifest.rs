@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-use super::{Descriptor, Digest, MediaType, limits};
+use super::{Algorithm, Descriptor, Digest, MediaType, limits};
 
 /// A manifest as it travels: exact bytes, their digest, and the media type they are served with.
 ///
@@ -68,6 +68,24 @@ pub enum InvalidManifest {
     Unrecognised,
     #[error("the index names itself")]
     NamesItself,
+    #[error("the manifest's digest is {found}, not the one it was given")]
+    DigestMismatch { found: Box<Digest> },
+    #[error("Docker schema 1 manifests are not accepted; push the image as Docker schema 2 or OCI")]
+    Schema1,
+    #[error("{0} is not the media type of a manifest or an index")]
+    UnknownType(MediaType),
+    #[error("schemaVersion is not 2")]
+    SchemaVersion,
+    #[error("the image manifest has no config")]
+    NoConfig,
+    #[error("the sizes that the manifest names are more than 2^63-1 bytes")]
+    TooLong,
+    #[error(
+        "the key {0:?} stands twice in one object, or in letters that some clients read as another key"
+    )]
+    AmbiguousKey(String),
+    #[error("the manifest is not UTF-8")]
+    NotUtf8,
 }
 
 impl RawManifest {
@@ -82,7 +100,44 @@ impl RawManifest {
         bytes: Bytes,
         content_type: Option<&MediaType>,
     ) -> Result<(Self, Manifest), InvalidManifest> {
-        let digest = Digest::of(&bytes);
+        Self::parse_as(bytes, content_type, Algorithm::Sha256)
+    }
+
+    /// As [`RawManifest::parse`], for a manifest that must have a digest: hashed by its algorithm.
+    ///
+    /// # Errors
+    /// [`InvalidManifest::DigestMismatch`] before anything else is looked at, or the rule that was broken.
+    pub fn parse_expecting(
+        bytes: Bytes,
+        content_type: Option<&MediaType>,
+        expected: &Digest,
+    ) -> Result<(Self, Manifest), InvalidManifest> {
+        let found = Digest::with(expected.algorithm(), &bytes);
+        if found != *expected {
+            let found = Box::new(found);
+            return Err(InvalidManifest::DigestMismatch { found });
+        }
+        Self::with_digest(bytes, content_type, found)
+    }
+
+    /// As [`RawManifest::parse`], named by `algorithm`.
+    ///
+    /// # Errors
+    /// [`InvalidManifest`], with the rule that was broken.
+    pub fn parse_as(
+        bytes: Bytes,
+        content_type: Option<&MediaType>,
+        algorithm: Algorithm,
+    ) -> Result<(Self, Manifest), InvalidManifest> {
+        let digest = Digest::with(algorithm, &bytes);
+        Self::with_digest(bytes, content_type, digest)
+    }
+
+    fn with_digest(
+        bytes: Bytes,
+        content_type: Option<&MediaType>,
+        digest: Digest,
+    ) -> Result<(Self, Manifest), InvalidManifest> {
         let manifest = Manifest::parse(&bytes, content_type)?;
         if manifest
             .manifests
@@ -131,6 +186,11 @@ impl Manifest {
         let document: Document<'_> =
             serde_json::from_slice(bytes).map_err(|e| InvalidManifest::Json(e.to_string()))?;
         document.into_manifest(content_type)
+    }
+
+    /// Whether it is a Docker schema 1 manifest, or says so.
+    pub fn is_schema1(&self) -> bool {
+        self.kind == ManifestKind::Opaque || self.media_type.is_schema1()
     }
 
     /// Every descriptor of a blob: config first, then layers.
@@ -377,6 +437,23 @@ mod tests {
                 matches!(parse(text, None), Err(InvalidManifest::Json(_))),
                 "{text}"
             );
+        }
+    }
+
+    /// PR-01, PR-03: a manifest is what its digest says, under the digest's own algorithm.
+    #[test]
+    fn bytes_are_checked_against_a_digest_of_either_algorithm() {
+        let bytes = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
+        for algorithm in Algorithm::ALL {
+            let right = Digest::with(algorithm, &bytes);
+            let (raw, _) = RawManifest::parse_expecting(bytes.clone(), None, &right).unwrap();
+            assert_eq!((raw.digest, &raw.bytes), (right, &bytes));
+            let (raw, _) = RawManifest::parse_as(bytes.clone(), None, algorithm).unwrap();
+            assert_eq!(raw.digest, right);
+            let expected = Digest::with(algorithm, b"other");
+            let error = RawManifest::parse_expecting(bytes.clone(), None, &expected).unwrap_err();
+            let found = Box::new(right);
+            assert_eq!(error, InvalidManifest::DigestMismatch { found });
         }
     }
 

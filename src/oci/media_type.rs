@@ -59,10 +59,13 @@ impl MediaType {
                 Self::OCI_MANIFEST,
                 Self::DOCKER_MANIFEST,
                 Self::OCI_ARTIFACT,
-                Self::DOCKER_SCHEMA1,
-                Self::DOCKER_SCHEMA1_SIGNED,
             ]
             .contains(self)
+            || self.is_schema1()
+    }
+
+    pub fn is_schema1(&self) -> bool {
+        *self == Self::DOCKER_SCHEMA1 || *self == Self::DOCKER_SCHEMA1_SIGNED
     }
 
     /// Whether layers of this type are fetched from their `urls`, not from the registry.

@@ -6,6 +6,7 @@
 //! Followed: distribution-spec 1.1.1 and image-spec 1.1.1, with Docker image manifest version 2,
 //! schema 2 as their elder twin.
 
+mod artifact;
 mod descriptor;
 mod digest;
 mod endpoint;
@@ -14,9 +15,12 @@ pub mod limits;
 mod manifest;
 mod media_type;
 mod name;
+mod push;
 mod range;
 mod reference;
+mod scope;
 
+pub use artifact::{ArtifactTypes, DisallowedType};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use endpoint::{Endpoint, EndpointError};
@@ -24,8 +28,9 @@ pub use error_code::ErrorCode;
 pub use manifest::{InvalidManifest, Manifest, ManifestKind, RawManifest};
 pub use media_type::MediaType;
 pub use name::RepositoryName;
-pub use range::{ByteRange, RangeRequest, Satisfied};
+pub use range::{ByteRange, RangeRequest, Satisfied, UploadRange, upload_progress};
 pub use reference::{Reference, Tag};
+pub use scope::{Action, Actions, Resource, Scope, Scopes, without_host};
 
 /// Why a text is not what it was meant to be: which kind of word, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,10 @@
-//! Byte ranges of blobs (RFC 9110 §14, with the distribution specification's habits).
+//! Byte ranges of blobs (RFC 9110 §14, with the distribution specification's habits), on their way out
+//! and in.
 
-use super::limits;
+use std::fmt;
+use std::str::FromStr;
+
+use super::{ParseError, limits};
 
 /// A piece of something `size` bytes long: never empty, never past the end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,6 +114,84 @@ fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
+/// The `Content-Range` of a piece of an upload: `0-1023`, without unit or total
+/// (distribution-spec, "Pushing a blob in chunks"). Never empty.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UploadRange(ByteRange);
+
+impl UploadRange {
+    /// Offset of the piece's first byte.
+    pub const fn start(&self) -> u64 {
+        self.0.start
+    }
+
+    /// Offset behind its last byte.
+    pub const fn end(&self) -> u64 {
+        self.0.end
+    }
+
+    /// How long the piece must be.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub const fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for UploadRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.start, self.0.end - 1)
+    }
+}
+
+impl FromStr for UploadRange {
+    type Err = ParseError;
+
+    /// Takes `a-b`; and `bytes a-b/total` as RFC 9110 has it, where the total may be `*`.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |reason: &str| ParseError::new("Content-Range", reason);
+        let text = text.trim();
+        let bare = match text.get(..6) {
+            Some(unit) if unit.eq_ignore_ascii_case("bytes ") => text[6..].trim_start(),
+            _ => text,
+        };
+        let (range, total) = match bare.split_once('/') {
+            Some((range, total)) => (range, Some(total)),
+            None => (bare, None),
+        };
+        let (first, last) = range
+            .split_once('-')
+            .ok_or_else(|| fail("no '-' between first and last byte"))?;
+        let (start, last) = (offset(first)?, offset(last)?);
+        if last < start {
+            return Err(fail("it ends before it begins"));
+        }
+        match total {
+            None | Some("*") => {}
+            Some(total) if offset(total)? > last => {}
+            Some(_) => return Err(fail("it ends behind its total")),
+        }
+        let end = last + 1;
+        Ok(Self(ByteRange { start, end }))
+    }
+}
+
+/// A number that is an offset in a file: digits, and no more than a signed 64-bit number holds.
+fn offset(text: &str) -> Result<u64, ParseError> {
+    let fail = |reason: &str| ParseError::new("Content-Range", reason);
+    let value = number(text).ok_or_else(|| fail("first, last or total is not a number"))?;
+    match i64::try_from(value) {
+        Ok(most) if most < i64::MAX => Ok(value),
+        _ => Err(fail("it is longer than any file")),
+    }
+}
+
+/// The `Range` of an answer about an upload that holds `length` bytes: `0-` and its last byte.
+///
+/// `0-0` says both "one byte" and "none"; that is what every client expects of an empty session.
+pub fn upload_progress(length: u64) -> String {
+    format!("0-{}", length.saturating_sub(1))
+}
+
 fn overlap(ranges: &[ByteRange]) -> bool {
     let mut sorted = ranges.to_vec();
     sorted.sort_unstable_by_key(|range| range.start);
@@ -173,7 +255,76 @@ mod tests {
         assert_eq!(answer(&many, 10), Some(Satisfied::Whole));
     }
 
+    /// PR-12: a piece says exactly where it belongs, or is refused.
+    #[test]
+    fn upload_ranges_are_read_exactly() {
+        let parse = |text: &str| {
+            let range = text.parse::<UploadRange>().ok()?;
+            Some((range.start(), range.end()))
+        };
+        assert_eq!(parse("0-0"), Some((0, 1)));
+        assert_eq!(parse("5-9"), Some((5, 10)));
+        assert_eq!(parse(" 5-9 "), Some((5, 10)));
+        for tolerated in ["bytes 5-9/10", "Bytes 5-9/*", "bytes 5-9", "5-9/10"] {
+            assert_eq!(parse(tolerated), Some((5, 10)), "{tolerated}");
+        }
+        let most = "9223372036854775806";
+        assert_eq!(parse(&format!("0-{most}")), Some((0, i64::MAX as u64)));
+    }
+
+    #[test]
+    fn hostile_upload_ranges_are_refused() {
+        for (text, reason) in [
+            ("", "no '-'"),
+            ("5", "no '-'"),
+            ("bytes=5-9", "not a number"),
+            ("-9", "not a number"),
+            ("5-", "not a number"),
+            ("5-9-10", "not a number"),
+            ("+5-9", "not a number"),
+            ("5-+9", "not a number"),
+            ("5 -9", "not a number"),
+            ("0x5-9", "not a number"),
+            ("5-9,11-12", "not a number"),
+            ("\u{665}-9", "not a number"),
+            ("items 5-9/10", "not a number"),
+            ("bytes */10", "no '-'"),
+            ("9-5", "before it begins"),
+            ("0--1", "not a number"),
+            ("5-9/9", "behind its total"),
+            ("5-9/", "not a number"),
+            ("0-9223372036854775807", "longer than any file"),
+            ("0-18446744073709551615", "longer than any file"),
+            ("0-99999999999999999999999", "longer than any file"),
+        ] {
+            let error = text.parse::<UploadRange>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn progress_names_the_last_byte() {
+        assert_eq!(upload_progress(0), "0-0");
+        assert_eq!(upload_progress(1), "0-0");
+        assert_eq!(upload_progress(1024), "0-1023");
+    }
+
     proptest! {
+        #[test]
+        fn upload_ranges_read_back(start in 0_u64..1 << 62, length in 1_u64..1 << 62) {
+            let text = format!("{start}-{}", start + length - 1);
+            let range: UploadRange = text.parse().unwrap();
+            prop_assert_eq!((range.start(), range.len()), (start, length));
+            prop_assert_eq!(range.to_string(), text);
+        }
+
+        #[test]
+        fn any_upload_range_is_read_without_a_panic(text in "(bytes )?[0-9]{0,21}-?[0-9]{0,21}[-/*\u{e9} ]{0,2}.{0,3}") {
+            if let Ok(range) = text.parse::<UploadRange>() {
+                prop_assert!(range.start() < range.end() && range.end() <= i64::MAX as u64);
+            }
+        }
+
         #[test]
         fn no_answer_passes_the_end(value in "bytes=[0-9,-]{0,24}", size in 0_u64..50) {
             let ranges = match answer(&value, size) {

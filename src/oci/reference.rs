@@ -15,6 +15,14 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The tag under which clients keep the referrers of `subject` where a registry has no list of them
+    /// (distribution-spec, "Referrers Tag Schema"): at most 32 characters of the algorithm, 64 of the hash.
+    pub fn of_referrers(subject: &Digest) -> Self {
+        let hex = subject.hex();
+        let text = format!("{}-{}", subject.algorithm().as_str(), &hex[..64]);
+        Self(text.into())
+    }
 }
 
 impl fmt::Display for Tag {
@@ -73,6 +81,7 @@ impl FromStr for Reference {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Algorithm;
     use super::*;
 
     #[test]
@@ -82,6 +91,18 @@ mod tests {
         assert!("sha256:baddigeststring".parse::<Reference>().is_err());
         let cosign = format!("sha256-{}.sig", digest.hex());
         assert!(matches!(cosign.parse(), Ok(Reference::Tag(_))));
+    }
+
+    /// oci-registry 6.2: the longer hash is cut to the first 64 digits.
+    #[test]
+    fn the_tag_of_referrers_is_that_of_the_specification() {
+        let short = Digest::of(b"");
+        let expected = "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Tag::of_referrers(&short).as_str(), expected);
+        let long = Digest::with(Algorithm::Sha512, b"");
+        let tag = Tag::of_referrers(&long);
+        assert_eq!(tag.as_str(), format!("sha512-{}", &long.hex()[..64]));
+        assert_eq!(tag.as_str().parse::<Tag>(), Ok(tag));
     }
 
     #[test]

@@ -6,4 +6,5 @@ mod peers;
 mod shutdown;
 mod site;
 mod tls;
+mod uploads;
 mod versions;

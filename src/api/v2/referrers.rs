@@ -34,7 +34,7 @@ pub(super) async fn list_referrers(
     let (mut found, cache) = found(visit, source, subject).await?;
     let filter = visit
         .query
-        .value("artifactType")
+        .media_type("artifactType")
         .filter(|filter| !filter.is_empty());
     if let Some(filter) = &filter {
         found.retain(|descriptor| descriptor.artifact_type.as_deref() == Some(filter));

@@ -1,22 +1,27 @@
-//! Who writes which blob: one at a time.
+//! Who writes which blob or upload: one at a time.
 //!
 //! A claim that is *leaving* belongs to a writer that has ended or was dropped, while its last write
 //! may still run on the blocking pool; the next writer waits for that moment instead of being
 //! refused.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use crate::oci::Digest;
+use super::lock;
 
-use super::{Error, lock};
+/// All claims on things of one kind, by what names them.
+#[derive(Debug)]
+pub(super) struct Claims<K>(Mutex<HashMap<K, Held>>);
 
-/// All claims.
-#[derive(Debug, Default)]
-pub(super) struct Claims(Mutex<HashMap<Digest, Held>>);
+impl<K> Default for Claims<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
 #[derive(Debug)]
 struct Held {
@@ -25,42 +30,38 @@ struct Held {
     gone: watch::Receiver<()>,
 }
 
-/// The right to write one blob, until dropped.
+/// The right to write one thing, until dropped.
 #[derive(Debug)]
-pub(super) struct Claim {
-    digest: Digest,
-    claims: Arc<Claims>,
+pub(super) struct Claim<K: Copy + Eq + Hash> {
+    key: K,
+    claims: Arc<Claims<K>>,
     leaving: Arc<AtomicBool>,
     // Invariant: drops after `Claim::drop` has taken the entry away.
     _gone: watch::Sender<()>,
 }
 
-impl Claims {
-    /// Claims `digest`, waiting for one who is leaving.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] if somebody else writes it.
-    pub(super) async fn claim(self: &Arc<Self>, digest: &Digest) -> Result<Claim, Error> {
+impl<K: Copy + Eq + Hash> Claims<K> {
+    /// Claims `key`, waiting for one who is leaving; `None` if somebody else has it.
+    pub(super) async fn claim(self: &Arc<Self>, key: &K) -> Option<Claim<K>> {
         loop {
-            let mut gone = match self.try_claim(digest) {
-                Ok(claim) => return Ok(claim),
-                Err(Some(gone)) => gone,
-                Err(None) => return Err(Error::Busy { digest: *digest }),
+            let mut gone = match self.try_claim(key) {
+                Ok(claim) => return Some(claim),
+                Err(leaving) => leaving?,
             };
             // Nothing is ever sent: this ends when the sender is dropped.
             gone.changed().await.ok();
         }
     }
 
-    /// Whether anybody writes `digest`.
-    pub(super) fn is_claimed(&self, digest: &Digest) -> bool {
-        lock(&self.0).contains_key(digest)
+    /// Whether anybody has `key`.
+    pub(super) fn is_claimed(&self, key: &K) -> bool {
+        lock(&self.0).contains_key(key)
     }
 
     /// On failure: what closes once the one who is leaving has left, if he is.
-    fn try_claim(self: &Arc<Self>, digest: &Digest) -> Result<Claim, Option<watch::Receiver<()>>> {
+    fn try_claim(self: &Arc<Self>, key: &K) -> Result<Claim<K>, Option<watch::Receiver<()>>> {
         let mut claims = lock(&self.0);
-        if let Some(held) = claims.get(digest) {
+        if let Some(held) = claims.get(key) {
             let leaving = held.leaving.load(Ordering::Acquire);
             return Err(leaving.then(|| held.gone.clone()));
         }
@@ -70,9 +71,9 @@ impl Claims {
             leaving: leaving.clone(),
             gone,
         };
-        claims.insert(*digest, held);
+        claims.insert(*key, held);
         Ok(Claim {
-            digest: *digest,
+            key: *key,
             claims: self.clone(),
             leaving,
             _gone: sender,
@@ -80,7 +81,7 @@ impl Claims {
     }
 }
 
-impl Claim {
+impl<K: Copy + Eq + Hash> Claim<K> {
     /// Says that the claim will go soon, and that waiting for it is worth while.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
@@ -88,10 +89,10 @@ impl Claim {
 }
 
 /// Has a claim leave unless it is kept: the caller may be dropped while it waits for the work.
-pub(super) struct LeaveUnlessKept(Option<Arc<Claim>>);
+pub(super) struct LeaveUnlessKept<K: Copy + Eq + Hash>(Option<Arc<Claim<K>>>);
 
-impl LeaveUnlessKept {
-    pub(super) fn new(claim: &Arc<Claim>) -> Self {
+impl<K: Copy + Eq + Hash> LeaveUnlessKept<K> {
+    pub(super) fn new(claim: &Arc<Claim<K>>) -> Self {
         Self(Some(claim.clone()))
     }
 
@@ -100,7 +101,7 @@ impl LeaveUnlessKept {
     }
 }
 
-impl Drop for LeaveUnlessKept {
+impl<K: Copy + Eq + Hash> Drop for LeaveUnlessKept<K> {
     fn drop(&mut self) {
         if let Some(claim) = &self.0 {
             claim.leave();
@@ -108,9 +109,9 @@ impl Drop for LeaveUnlessKept {
     }
 }
 
-impl Drop for Claim {
+impl<K: Copy + Eq + Hash> Drop for Claim<K> {
     fn drop(&mut self) {
-        lock(&self.claims.0).remove(&self.digest);
+        lock(&self.claims.0).remove(&self.key);
     }
 }
 
@@ -123,18 +124,14 @@ mod tests {
     #[tokio::test]
     async fn a_second_claim_is_refused_until_the_first_leaves() {
         let claims = Arc::new(Claims::default());
-        let digest = Digest::of(b"x");
-        let first = claims.claim(&digest).await.unwrap();
-        assert!(matches!(
-            claims.claim(&digest).await,
-            Err(Error::Busy { .. })
-        ));
+        let first = claims.claim(&7).await.unwrap();
+        assert!(claims.claim(&7).await.is_none());
         first.leave();
-        let mut second = Box::pin(claims.claim(&digest));
+        let mut second = Box::pin(claims.claim(&7));
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         let second = second.await.unwrap();
         drop(second);
-        assert!(!claims.is_claimed(&digest));
+        assert!(!claims.is_claimed(&7));
     }
 }

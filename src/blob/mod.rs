@@ -16,6 +16,7 @@
 
 mod claims;
 mod disk;
+mod early_sync;
 mod error;
 mod file;
 mod follow;
@@ -26,6 +27,7 @@ mod open;
 mod partial;
 mod pool;
 mod publish;
+mod queue;
 mod reader;
 mod residency;
 mod shelf;
@@ -35,6 +37,7 @@ mod writer;
 mod tests;
 
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,7 +49,7 @@ use tokio::task::JoinError;
 use crate::model::Timestamp;
 use crate::oci::Digest;
 
-use claims::{Claims, LeaveUnlessKept};
+use claims::{Claim, Claims, LeaveUnlessKept};
 use ingest::Ingest;
 use layout::Layout;
 use metrics::Metrics;
@@ -69,7 +72,7 @@ pub struct BlobStore(Arc<Inner>);
 struct Inner {
     layout: Layout,
     shelf: Shelf,
-    claims: Arc<Claims>,
+    claims: Arc<Claims<Digest>>,
     reads: Reads,
     metrics: Metrics,
     next_tmp: AtomicU64,
@@ -129,7 +132,7 @@ impl BlobStore {
     /// # Cancel safety
     /// If the future is dropped, the next caller waits for the hashing to end and begins then.
     pub async fn begin(&self, digest: &Digest) -> Result<(PartialWriter, Partial), Error> {
-        let claim = Arc::new(self.0.claims.claim(digest).await?);
+        let claim = Arc::new(self.0.claim(digest).await?);
         let leaving = LeaveUnlessKept::new(&claim);
         let (inner, digest) = (self.0.clone(), *digest);
         let ingest = blocking(move || {
@@ -217,7 +220,7 @@ impl BlobStore {
     /// # Errors
     /// [`Error::Busy`] while somebody writes it.
     pub async fn discard_partial(&self, digest: &Digest) -> Result<u64, Error> {
-        let claim = self.0.claims.claim(digest).await?;
+        let claim = self.0.claim(digest).await?;
         claim.leave();
         let (inner, digest) = (self.0.clone(), *digest);
         blocking(move || {
@@ -256,6 +259,11 @@ impl fmt::Debug for BlobStore {
 }
 
 impl Inner {
+    async fn claim(&self, digest: &Digest) -> Result<Claim<Digest>, Error> {
+        let claim = self.claims.claim(digest).await;
+        claim.ok_or(Error::Busy { digest: *digest })
+    }
+
     fn list(&self, shard: Shard) -> Result<Vec<Held>, Error> {
         let mut held = Vec::new();
         for (digest, path) in self.layout.blobs(shard)? {
@@ -263,11 +271,10 @@ impl Inner {
             let Ok(metadata) = std::fs::metadata(&path) else {
                 continue;
             };
-            let millis = metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000;
             held.push(Held {
                 digest,
                 size_bytes: metadata.len(),
-                written: Timestamp::from_millis(millis),
+                written: written(&metadata),
             });
         }
         Ok(held)
@@ -294,6 +301,11 @@ impl Inner {
         let number = self.next_tmp.fetch_add(1, Ordering::Relaxed);
         self.layout.tmp(number)
     }
+}
+
+/// When the last byte was written to a file.
+fn written(metadata: &Metadata) -> Timestamp {
+    Timestamp::from_millis(metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000)
 }
 
 /// Runs `work` on the blocking pool; a panic goes on in the caller.

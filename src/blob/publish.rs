@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::oci::{Digest, Hasher};
+use crate::oci::{Algorithm, Digest, Hasher};
 
 use super::file::BlobFile;
 use super::open::{OnFreed, OpenFile};
@@ -97,12 +97,7 @@ impl Inner {
     pub(super) fn insert(&self, digest: &Digest, bytes: &[u8]) -> Result<BlobFile, Error> {
         let (expected, len) = (*digest, bytes.len() as u64);
         let found = Digest::with(digest.algorithm(), bytes);
-        if found != expected {
-            let found = Box::new(found);
-            let error = Error::DigestMismatch { expected, found };
-            self.count_failed(&error);
-            return Err(error);
-        }
+        check_digest(expected, found).inspect_err(|error| self.count_failed(error))?;
         let mut place = self.shelf.place(digest);
         if let Some(present) = self.open_present(&mut place, digest, len)? {
             disk::sync_dir(&self.layout.make_shard(digest)?)?;
@@ -193,16 +188,35 @@ impl Inner {
 
 /// Hashes the first `len` bytes of a file.
 pub(super) fn hash(file: &OpenFile, len: u64) -> Result<Hasher, Error> {
-    let mut hasher = Hasher::new(file.digest().algorithm());
+    let algorithm = file.digest().algorithm();
+    hash_with(algorithm, len, |offset, buffer| file.fill(offset, buffer))
+}
+
+/// Hashes the first `len` bytes of whatever `fill` reads.
+pub(super) fn hash_with(
+    algorithm: Algorithm,
+    len: u64,
+    fill: impl Fn(u64, &mut [u8]) -> Result<(), Error>,
+) -> Result<Hasher, Error> {
+    let mut hasher = Hasher::new(algorithm);
     let mut buffer = vec![0; HASHED_AT_ONCE];
     let mut offset = 0;
     while offset < len {
         let want = usize::try_from(len - offset).map_or(HASHED_AT_ONCE, |n| n.min(HASHED_AT_ONCE));
-        file.fill(offset, &mut buffer[..want])?;
+        fill(offset, &mut buffer[..want])?;
         hasher.update(&buffer[..want]);
         offset += want as u64;
     }
     Ok(hasher)
+}
+
+/// Refuses bytes whose digest is not the one that was promised.
+pub(super) fn check_digest(expected: Digest, found: Digest) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    let found = Box::new(found);
+    Err(Error::DigestMismatch { expected, found })
 }
 
 pub(super) fn len_of(file: &File, path: &Path) -> Result<u64, Error> {

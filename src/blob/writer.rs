@@ -1,6 +1,6 @@
-//! The writing end of a blob: bytes in, a verified and durable blob out.
+//! The writing end of a blob whose digest is known: bytes in, a verified and durable blob out.
 //!
-//! Used for fills from upstream and for pushes. A writer that is dropped leaves its bytes for the
+//! Used for fills from upstream; what clients push comes by `upload.rs`. A writer that is dropped leaves its bytes for the
 //! next one to resume from, as a crash does; one that finishes leaves a blob or nothing. There is no
 //! way to a blob but through [`PartialWriter::finish`].
 
@@ -12,10 +12,8 @@ use bytes::Bytes;
 use super::file::BlobFile;
 use super::ingest::{Ingest, failure_kind};
 use super::partial::{Partial, PartialFailureKind};
+use super::queue::{Drain, LIMIT_BYTES};
 use super::{Error, blocking};
-
-/// Appending waits while more than this is unwritten.
-const QUEUE_BYTES: u64 = 1024 * 1024;
 
 /// What becomes of the bytes when a writer gives up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,7 +40,7 @@ impl PartialWriter {
 
     /// How many bytes it has, those of an earlier writer included: where the next one belongs.
     pub fn len(&self) -> u64 {
-        self.ingest.accepted()
+        self.ingest.queue().accepted()
     }
 
     /// Whether it has none.
@@ -68,7 +66,7 @@ impl PartialWriter {
         if !piece.is_empty() {
             self.ingest.accept(piece)?;
         }
-        self.ingest.settle(QUEUE_BYTES).await
+        self.ingest.queue().settle(LIMIT_BYTES).await
     }
 
     /// Waits until everything appended is in the file, where readers see it. Not a sync.
@@ -76,7 +74,7 @@ impl PartialWriter {
     /// # Errors
     /// Those of [`PartialWriter::append`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        self.ingest.settle(0).await
+        self.ingest.queue().settle(0).await
     }
 
     /// Tells readers how long the blob will be; more bytes are refused from now on.
@@ -88,7 +86,7 @@ impl PartialWriter {
     ///
     /// They follow, without a gap, the bytes that [`Partial::read_prefix`] gives.
     pub fn take_unwritten(&mut self) -> Vec<Bytes> {
-        self.ingest.take_unwritten()
+        self.ingest.queue().take_unwritten()
     }
 
     /// Throws away all bytes and begins at the first one, with no known total.
@@ -99,8 +97,8 @@ impl PartialWriter {
     /// # Errors
     /// Those of `BlobStore::begin`; the writer is then of no more use.
     pub async fn restart(&mut self) -> Result<Partial, Error> {
-        self.ingest.stop();
-        self.ingest.idle().await;
+        self.ingest.queue().stop();
+        self.ingest.queue().idle().await;
         let reason = "begun anew".into();
         self.ingest.give_up(PartialFailureKind::Mismatch, reason);
         let old = self.ingest.clone();
@@ -143,9 +141,9 @@ impl PartialWriter {
     }
 
     async fn end(&mut self, keep: Keep, kind: PartialFailureKind, reason: Arc<str>) {
-        self.ingest.stop();
+        self.ingest.queue().stop();
         self.ingest.leave();
-        self.ingest.idle().await;
+        self.ingest.queue().idle().await;
         if keep == Keep::Nothing {
             let ingest = self.ingest.clone();
             let discarded = blocking(move || {
@@ -163,7 +161,7 @@ impl PartialWriter {
 impl Drop for PartialWriter {
     fn drop(&mut self) {
         if !self.is_ended {
-            self.ingest.stop();
+            self.ingest.queue().stop();
             self.ingest.leave();
             let reason = "its writer was dropped".into();
             self.ingest.give_up(PartialFailureKind::GivenUp, reason);

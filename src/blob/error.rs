@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::oci::{ByteRange, Digest};
 
 use super::partial::PartialFailure;
+use super::upload_key::UploadKey;
 
 /// A failure of this room, named for what happened to the caller's wish.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,6 +56,12 @@ pub enum Error {
     Busy {
         /// The blob concerned.
         digest: Digest,
+    },
+    /// Somebody is writing to this upload at this moment.
+    #[error("upload {upload} is being written by somebody else")]
+    UploadBusy {
+        /// The upload concerned.
+        upload: UploadKey,
     },
     /// The blob that was read while it was written will not be completed by its writer.
     #[error("{digest} broke off before byte {offset}: {}", failure.reason)]

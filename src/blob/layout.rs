@@ -6,12 +6,15 @@
 //!     sha256/ab/<hex>             ab: the first two digits of <hex>
 //!     sha512/ab/<hex>
 //!   partial/<algorithm>-<hex>     on the way in, resumable; at most one writer each
+//!   uploads/<32 hex>              pushed and not finished, named by session; resumable, at most one
+//!                                 writer each; their length is the offset
 //!   quarantine/<algorithm>-<hex>  found damaged; kept for a look, never served
 //!   tmp/<number>                  small content before it gets its name; emptied at start
 //! ```
 //!
 //! The store's file and the control socket lie beside these and belong to other rooms. All folders
-//! are in one volume, since names are given by rename. A shard is made durable in its parent at its
+//! are in one volume, since names are given by rename. Opening reads no file and, but for `tmp/`, no
+//! folder: what partials and uploads were left is for sweeps to find. A shard is made durable in its parent at its
 //! first use by this process, so that a rename and a sync of the shard are enough from then on (order
 //! of writes).
 
@@ -23,6 +26,7 @@ use std::sync::Mutex;
 
 use crate::oci::{Algorithm, Digest};
 
+use super::upload_key::UploadKey;
 use super::{Error, disk, lock};
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
@@ -71,7 +75,7 @@ impl Layout {
             .mode(0o700)
             .create(root)
             .map_err(|error| Error::io("create", root, error))?;
-        for name in ["blobs", "partial", "quarantine", "tmp"] {
+        for name in ["blobs", "partial", "uploads", "quarantine", "tmp"] {
             disk::make_dir(&root.join(name))?;
         }
         for algorithm in ALGORITHMS {
@@ -120,6 +124,16 @@ impl Layout {
         self.root.join("partial").join(flat_name(digest))
     }
 
+    /// The folder of uploads.
+    pub(super) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    /// Name of an upload.
+    pub(super) fn upload(&self, key: &UploadKey) -> PathBuf {
+        self.uploads().join(key.to_string())
+    }
+
     /// Name of a damaged blob.
     pub(super) fn quarantine(&self, digest: &Digest) -> PathBuf {
         self.root.join("quarantine").join(flat_name(digest))
@@ -136,6 +150,15 @@ impl Layout {
         Ok(files
             .into_iter()
             .filter_map(|path| Some((flat_digest(file_name(&path)?)?, path)))
+            .collect())
+    }
+
+    /// Uploads that lie there; files whose name is no key are passed over.
+    pub(super) fn left_uploads(&self) -> Result<Vec<(UploadKey, PathBuf)>, Error> {
+        let files = list(&self.uploads())?;
+        Ok(files
+            .into_iter()
+            .filter_map(|path| Some((file_name(&path)?.parse().ok()?, path)))
             .collect())
     }
 
@@ -211,10 +234,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::open(dir.path()).unwrap();
         let partial = layout.partial(&Digest::of(b"x"));
+        let key = UploadKey::from_bytes([7; 16]);
+        let upload = dir.path().join("uploads").join("07".repeat(16));
         fs::write(layout.tmp(7), b"left").unwrap();
         fs::write(&partial, b"kept").unwrap();
+        fs::write(layout.upload(&key), b"kept").unwrap();
+        fs::write(layout.uploads().join("stray"), b"kept").unwrap();
         let layout = Layout::open(dir.path()).unwrap();
         assert!(!layout.tmp(7).exists());
+        assert_eq!(layout.left_uploads().unwrap(), [(key, upload)]);
         assert_eq!(layout.partials().unwrap(), [(Digest::of(b"x"), partial)]);
     }
 

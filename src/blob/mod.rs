@@ -4,6 +4,7 @@
 //! repositories name it; who may read it is decided above. This room promises:
 //!
 //! - what has a blob's name is complete, was verified, and is durable (`publish.rs`);
+//! - an upload keeps every byte whose durability was told, at the offset told (`upload.rs`);
 //! - a blob being written is readable at once by many (`partial.rs`, `follow.rs`), but for its last
 //!   byte, which waits for the verification;
 //! - an unlinked blob stays readable for whoever holds it, and the one who unlinked it is told when
@@ -31,6 +32,9 @@ mod queue;
 mod reader;
 mod residency;
 mod shelf;
+mod upload;
+mod upload_key;
+mod uploads;
 mod writer;
 
 #[cfg(test)]
@@ -55,6 +59,7 @@ use layout::Layout;
 use metrics::Metrics;
 use open::Reads;
 use shelf::Shelf;
+use uploads::Uploads;
 
 pub use disk::Disk;
 pub use error::Error;
@@ -63,6 +68,9 @@ pub use follow::PartialStream;
 pub use layout::Shard;
 pub use partial::{Partial, PartialFailure, PartialFailureKind, Progress};
 pub use reader::ByteStream;
+pub use upload::UploadWriter;
+pub use upload_key::UploadKey;
+pub use uploads::LeftUpload;
 pub use writer::{Keep, PartialWriter};
 
 /// The blob files of one `DATA_DIR`; clones share them.
@@ -73,6 +81,7 @@ struct Inner {
     layout: Layout,
     shelf: Shelf,
     claims: Arc<Claims<Digest>>,
+    uploads: Uploads,
     reads: Reads,
     metrics: Metrics,
     next_tmp: AtomicU64,
@@ -101,6 +110,7 @@ impl BlobStore {
             layout: Layout::open(root)?,
             shelf: Shelf::new(reads.clone()),
             claims: Arc::default(),
+            uploads: Uploads::new(),
             reads,
             metrics,
             next_tmp: AtomicU64::new(0),

@@ -5,13 +5,16 @@ mod partial;
 mod reading;
 mod store;
 mod stress;
+mod upload;
+mod upload_faults;
+mod upload_schedules;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use crate::oci::{ByteRange, Digest};
+use crate::oci::{Algorithm, ByteRange, Digest};
 
-use super::{BlobFile, BlobStore, Error, PartialWriter};
+use super::{BlobFile, BlobStore, Error, PartialWriter, UploadKey, UploadWriter};
 
 /// A store in a folder of its own.
 struct Site {
@@ -46,6 +49,28 @@ impl Site {
         self.dir.path().join("partial").join(name)
     }
 
+    fn upload_path(&self, key: &UploadKey) -> std::path::PathBuf {
+        self.dir.path().join("uploads").join(key.to_string())
+    }
+
+    /// How many files there are in `uploads/`.
+    fn upload_files(&self) -> usize {
+        let folder = std::fs::read_dir(self.dir.path().join("uploads"));
+        folder.unwrap().count()
+    }
+
+    async fn upload(&self, key: &UploadKey) -> UploadWriter {
+        let opened = self.blobs.open_upload(key, Algorithm::Sha256);
+        soon(opened).await.unwrap()
+    }
+
+    /// Opens an upload, appends `bytes` and leaves it; returns its length.
+    async fn visit(&self, key: &UploadKey, bytes: &[u8]) -> u64 {
+        let mut writer = self.upload(key).await;
+        writer.append(Bytes::copy_from_slice(bytes)).await.unwrap();
+        writer.pause().await.unwrap()
+    }
+
     /// Begins a blob and appends the first `len` bytes of it.
     async fn begun(&self, bytes: &[u8], len: usize) -> PartialWriter {
         let (mut writer, _) = self.blobs.begin(&Digest::of(bytes)).await.unwrap();
@@ -60,6 +85,11 @@ impl Site {
 
 fn open(root: &std::path::Path) -> Result<BlobStore, Error> {
     BlobStore::open(root, &prometheus::Registry::new())
+}
+
+/// The same key for the same number.
+fn key(number: u64) -> UploadKey {
+    UploadKey::from_bytes(u128::from(number).to_be_bytes())
 }
 
 fn range(start: u64, end: u64) -> ByteRange {

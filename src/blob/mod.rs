@@ -35,6 +35,7 @@ mod shelf;
 mod upload;
 mod upload_key;
 mod uploads;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -71,6 +72,7 @@ pub use reader::ByteStream;
 pub use upload::UploadWriter;
 pub use upload_key::UploadKey;
 pub use uploads::LeftUpload;
+pub use verify::Verified;
 pub use writer::{Keep, PartialWriter};
 
 /// The blob files of one `DATA_DIR`; clones share them.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::IoSliceMut;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use prometheus::{IntCounter, IntGauge};
+use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::oci::Digest;
@@ -159,10 +161,25 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Asks the kernel to start reading; advice only, so its failure means nothing.
+    /// Asks the kernel to start reading.
     pub(super) fn will_need(&self, offset: u64, len: u64) {
-        let len = std::num::NonZeroU64::new(len);
-        rustix::fs::fadvise(&*self.fd, offset, len, rustix::fs::Advice::WillNeed).ok();
+        self.advise(Advice::WillNeed, offset, len);
+    }
+
+    /// Lets the kernel forget what it read, unless somebody has it mapped.
+    pub(super) fn will_not_need(&self, offset: u64, len: u64) {
+        self.advise(Advice::DontNeed, offset, len);
+    }
+
+    /// Has the kernel read through this descriptor what is asked for and nothing ahead of it.
+    pub(super) fn read_nothing_ahead(&self) {
+        self.advise(Advice::Random, 0, 0);
+    }
+
+    /// Advice only, so its failure means nothing; a `len` of zero is the rest of the file.
+    fn advise(&self, advice: Advice, offset: u64, len: u64) {
+        let len = NonZeroU64::new(len);
+        rustix::fs::fadvise(&*self.fd, offset, len, advice).ok();
     }
 
     fn truncated(&self, offset: u64) -> Error {

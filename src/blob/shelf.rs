@@ -103,18 +103,34 @@ impl Place<'_> {
 
     /// Notes that the blob's name leads to `file`.
     pub(super) fn put(&mut self, file: Arc<OpenFile>, len: u64) -> BlobFile {
+        self.note(&file, len);
+        let file = BlobFile::new(file, len);
+        self.keep(&file);
+        file
+    }
+
+    /// The file that somebody holds open, whoever unlinks it waits for.
+    pub(super) fn held(&self) -> Option<Arc<OpenFile>> {
+        self.entries.get(&self.digest)?.file.upgrade()
+    }
+
+    /// Notes that the blob's name leads to `fd`, without keeping it open for the next reader.
+    pub(super) fn lend(&mut self, fd: impl Into<OwnedFd>, len: u64) -> Arc<OpenFile> {
+        let file = OpenFile::new(self.digest, fd, &self.shelf.reads);
+        self.note(&file, len);
+        file
+    }
+
+    fn note(&mut self, file: &Arc<OpenFile>, len: u64) {
         if self.entries.len() >= SWEEP_AT {
             self.entries
                 .retain(|_, entry| entry.file.strong_count() > 0);
         }
         let entry = Entry {
-            file: Arc::downgrade(&file),
+            file: Arc::downgrade(file),
             len,
         };
         self.entries.insert(self.digest, entry);
-        let file = BlobFile::new(file, len);
-        self.keep(&file);
-        file
     }
 
     /// Notes that the name leads nowhere; returns the file if anybody still holds it.

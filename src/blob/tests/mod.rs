@@ -8,6 +8,7 @@ mod stress;
 mod upload;
 mod upload_faults;
 mod upload_schedules;
+mod verify;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};

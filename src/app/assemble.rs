@@ -62,6 +62,7 @@ impl Services {
             ledger,
             clock,
             hot_cache: config.hot_cache,
+            rules: registry::Rules::default(),
             metrics: registry::Metrics::new(families)?,
         });
         registry.recall_uses().await?;

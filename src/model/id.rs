@@ -28,3 +28,19 @@ id!(
     /// A repository. Never reused, so that a new repository of an old name inherits nothing.
     RepositoryId
 );
+id!(
+    /// A person's account. Never reused.
+    UserId
+);
+id!(
+    /// A robot account. Never reused.
+    RobotId
+);
+id!(
+    /// A team of an organisation. Never reused.
+    TeamId
+);
+id!(
+    /// An app token of a user. Never reused.
+    AppTokenId
+);

@@ -17,5 +17,20 @@ pub struct ManifestRecord {
     /// the size that the manifest states in bytes.
     pub blobs: Vec<(Digest, u64)>,
     pub subject: Option<Digest>,
+    /// When it was first put here.
     pub created: Timestamp,
+    /// When it was last put here: what nothing names is kept for a while after that.
+    pub pushed: Timestamp,
+    /// When it was deleted by its digest. It is there for nobody, until a tag is restored to it or it
+    /// is pushed again; it is kept as long as a tag can be restored to it.
+    pub deleted: Option<Timestamp>,
+    /// Seconds after which tags that are pushed to it end (label `quay.expires-after`).
+    pub expires_after_s: Option<u64>,
+}
+
+impl ManifestRecord {
+    /// Whether it is there for who asks.
+    pub const fn is_live(&self) -> bool {
+        self.deleted.is_none()
+    }
 }

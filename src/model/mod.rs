@@ -2,28 +2,44 @@
 //!
 //! Records (`...Record`) are what the store keeps; everything else is a value that services pass.
 
+mod actor;
 mod blob;
+mod credential;
 mod id;
 mod manifest;
 mod namespace;
+mod permission;
 mod recency;
 mod repository;
+mod review;
+mod robot;
 mod secret;
 mod size;
 mod tag;
+mod team;
 mod time;
 mod upstream;
+mod user;
 
-pub use blob::BlobRecord;
-pub use id::{NamespaceId, RepositoryId};
+pub use actor::Actor;
+pub use blob::{BlobRecord, LinkRecord};
+pub use credential::{AppTokenRecord, Sealed, SigningKeyRecord};
+pub use id::{AppTokenId, NamespaceId, RepositoryId, RobotId, TeamId, UserId};
 pub use manifest::ManifestRecord;
 pub use namespace::NamespaceName;
+pub use permission::{Grantee, Role};
 pub use recency::{RecencyRecord, Unit};
-pub use repository::{NamespaceRecord, RepositoryRecord};
+pub use repository::{
+    NamespaceKind, NamespaceRecord, RepositoryRecord, RepositoryState, Visibility,
+};
+pub use review::Review;
+pub use robot::{RobotName, RobotRecord};
 pub use secret::Secret;
 pub use size::ByteSize;
-pub use tag::{TagEvent, TagRecord};
+pub use tag::{TagLifetime, TagRecord};
+pub use team::{Member, TeamRecord, TeamRole};
 pub use time::{Clock, Timestamp};
 pub use upstream::{
     Credentials, PasswordSource, PlatformPolicy, ProxyChoice, UpstreamName, UpstreamRule,
 };
+pub use user::UserRecord;

@@ -2,16 +2,68 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NamespaceId, NamespaceName, Timestamp};
+use super::{NamespaceId, NamespaceName, Timestamp, UserId};
 use crate::oci::RepositoryName;
+
+/// What a namespace is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum NamespaceKind {
+    /// An organisation that is, or was, a cache of an upstream; nobody pushes into it.
+    Cache,
+    Organization,
+    /// What belongs to one person.
+    User(UserId),
+}
 
 /// A namespace that owns repositories.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct NamespaceRecord {
     pub name: NamespaceName,
     pub created: Timestamp,
-    /// Whether anyone who reaches the port may pull what it holds, also when it is no cache any more.
+    pub kind: NamespaceKind,
+    /// Of a cache: whether anyone who reaches the port may pull what it holds, also when it is no
+    /// cache any more.
     pub anonymous_pull: bool,
+    /// Seconds for which what a tag pointed to can be restored (Quay: `removed_tag_expiration_s`);
+    /// `None` for `DEFAULT_TAG_EXPIRATION`.
+    pub tag_expiration_s: Option<u64>,
+}
+
+impl NamespaceRecord {
+    /// A namespace as it begins.
+    pub const fn new(name: NamespaceName, kind: NamespaceKind, created: Timestamp) -> Self {
+        Self {
+            name,
+            created,
+            kind,
+            anonymous_pull: false,
+            tag_expiration_s: None,
+        }
+    }
+
+    /// Whether its content comes from pushes, rather than from an upstream.
+    pub const fn is_local(&self) -> bool {
+        !matches!(self.kind, NamespaceKind::Cache)
+    }
+}
+
+/// Who may pull from a repository without a grant.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Visibility {
+    /// Nobody.
+    #[default]
+    Private,
+    /// Everyone.
+    Public,
+}
+
+/// What may be done to a repository, whoever asks (Quay: repository states).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum RepositoryState {
+    #[default]
+    Normal,
+    /// Pulls only.
+    ReadOnly,
 }
 
 /// A repository of a namespace.
@@ -21,4 +73,20 @@ pub struct RepositoryRecord {
     /// The name below the namespace: `library/alpine` of `docker.io/library/alpine`.
     pub name: RepositoryName,
     pub created: Timestamp,
+    /// Of a cache's repository it says nothing: the cache decides.
+    pub visibility: Visibility,
+    pub state: RepositoryState,
+}
+
+impl RepositoryRecord {
+    /// A repository as it begins: private, open to pushes of those who may.
+    pub const fn new(namespace: NamespaceId, name: RepositoryName, created: Timestamp) -> Self {
+        Self {
+            namespace,
+            name,
+            created,
+            visibility: Visibility::Private,
+            state: RepositoryState::Normal,
+        }
+    }
 }

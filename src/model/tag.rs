@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
-use crate::oci::Digest;
+use super::{Actor, Timestamp};
+use crate::oci::{Digest, Tag};
 
 /// Where a tag points now.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -17,13 +17,62 @@ pub struct TagRecord {
     pub missing_since: Option<Timestamp>,
     /// Never evicted.
     pub pinned: bool,
+    /// When it ends by itself.
+    pub expires: Option<Timestamp>,
+    /// It may be neither moved nor deleted.
+    pub immutable: bool,
+    /// Who pointed it there.
+    pub by: Actor,
+    /// It was restored from the history, rather than pushed (Quay: `reversion`).
+    pub restored: bool,
 }
 
-/// One line of a repository's tag history, under its sequence number.
+impl TagRecord {
+    /// A tag that points to `digest` from `since` on.
+    pub const fn new(digest: Digest, since: Timestamp, by: Actor) -> Self {
+        Self {
+            digest,
+            since,
+            validated: since,
+            missing_since: None,
+            pinned: false,
+            expires: None,
+            immutable: false,
+            by,
+            restored: false,
+        }
+    }
+}
+
+/// A time for which a tag pointed to one manifest, and which has ended; a line of the repository's
+/// history, under its sequence number.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct TagEvent {
-    pub tag: crate::oci::Tag,
-    pub at: Timestamp,
-    /// Where the tag pointed from then on; `None` when it ended.
-    pub digest: Option<Digest>,
+pub struct TagLifetime {
+    pub tag: Tag,
+    pub digest: Digest,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// Who pointed it there.
+    pub by: Actor,
+    /// Who ended it: moved or deleted the tag, or nobody ([`Actor::System`]) when it expired.
+    pub ended_by: Actor,
+    /// When it would have ended, or has ended, by itself.
+    pub expires: Option<Timestamp>,
+    pub restored: bool,
+}
+
+impl TagLifetime {
+    /// What remains of a tag's record when it ends.
+    pub fn of(tag: Tag, record: TagRecord, end: Timestamp, ended_by: Actor) -> Self {
+        Self {
+            tag,
+            digest: record.digest,
+            start: record.since,
+            end,
+            by: record.by,
+            ended_by,
+            expires: record.expires,
+            restored: record.restored,
+        }
+    }
 }

@@ -6,12 +6,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hot::{HeldManifest, Touched};
+use super::pointing::Change;
 use super::recency::note_latest;
 use super::{Error, Registry};
 use crate::blob::{BlobFile, PartialWriter};
 use crate::model::{
-    BlobRecord, ManifestRecord, NamespaceId, NamespaceName, NamespaceRecord, RepositoryId,
-    RepositoryRecord, TagEvent, TagRecord, Timestamp, Unit,
+    Actor, BlobRecord, ManifestRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
+    RepositoryId, RepositoryRecord, TagRecord, Timestamp, Unit,
 };
 use crate::oci::{Descriptor, Digest, Manifest, RawManifest, RepositoryName, Tag};
 use crate::quota::{self, Reservation};
@@ -50,9 +51,8 @@ impl Registry {
             }
             None => {
                 let record = NamespaceRecord {
-                    name: name.clone(),
-                    created,
                     anonymous_pull,
+                    ..NamespaceRecord::new(name.clone(), NamespaceKind::Cache, created)
                 };
                 Ok(tx.namespaces().create(&record)?)
             }
@@ -73,11 +73,7 @@ impl Registry {
             return Ok(id);
         }
         let created = self.inner.clock.now();
-        let record = RepositoryRecord {
-            namespace,
-            name: name.clone(),
-            created,
-        };
+        let record = RepositoryRecord::new(namespace, name.clone(), created);
         let create =
             move |tx: &mut WriteTx<'_>| match tx.repositories().by_name(namespace, &record.name)? {
                 Some(id) => Ok::<_, Error>(id),
@@ -99,7 +95,7 @@ impl Registry {
         manifest: &Manifest,
         tag: Option<Tag>,
     ) -> Result<Arc<HeldManifest>, Error> {
-        let now = self.inner.clock.now();
+        let change = self.change(Actor::System);
         let unit = Unit {
             namespace: placed.namespace,
             repository: placed.repository,
@@ -107,7 +103,7 @@ impl Registry {
         };
         let size = raw.bytes.len() as u64;
         let reservation = self.reserve(placed.namespace, size, &[unit]).await?;
-        let record = record_of(manifest, size, now);
+        let record = record_of(manifest, size, change.at);
         let referrer = manifest
             .subject
             .as_ref()
@@ -119,7 +115,7 @@ impl Registry {
             record,
             referrer,
             tag,
-            now,
+            change,
             used: self.use_time(),
             held: held.clone(),
             room: Room::new(reservation),
@@ -141,7 +137,7 @@ impl Registry {
         digest: Digest,
         tag: Tag,
     ) -> Result<(), Error> {
-        let now = self.inner.clock.now();
+        let change = self.change(Actor::System);
         let registry = self.clone();
         self.inner
             .store
@@ -149,7 +145,7 @@ impl Registry {
                 if tx.manifests().record(repository, &digest)?.is_none() {
                     return Err(Error::Corrupt { digest });
                 }
-                put_tag(tx, repository, digest, &tag, now)?;
+                put_tag(tx, repository, digest, &tag, &change)?;
                 let touched = Touched {
                     tags: vec![tag.clone()],
                     digests: vec![],
@@ -282,7 +278,7 @@ struct Commit {
     /// Subject, and how a referrers list names this manifest.
     referrer: Option<(Digest, Descriptor)>,
     tag: Option<Tag>,
-    now: Timestamp,
+    change: Change,
     used: Timestamp,
     held: Arc<HeldManifest>,
     room: Room,
@@ -339,7 +335,7 @@ impl Commit {
                 .extend(self.record.blobs.iter().map(|(digest, _)| *digest));
         }
         if let Some(tag) = &self.tag {
-            put_tag(tx, repository, digest, tag, self.now)?;
+            put_tag(tx, repository, digest, tag, &self.change)?;
             touched.tags.push(tag.clone());
         }
         let (registry, held, room) = (registry.clone(), self.held.clone(), self.room.clone());
@@ -369,37 +365,25 @@ fn adopt_blobs(
     Ok(())
 }
 
+/// Points a tag of a cache at what upstream says it is.
 fn put_tag(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
     digest: Digest,
     tag: &Tag,
-    now: Timestamp,
+    change: &Change,
 ) -> Result<(), store::Error> {
     let before = tx.tags().current(repository, tag)?;
-    let moved = before.as_ref().is_none_or(|before| before.digest != digest);
     let since = match &before {
-        Some(before) if !moved => before.since,
-        _ => now,
+        Some(before) if before.digest == digest => before.since,
+        _ => change.at,
     };
-    let pinned = before.is_some_and(|before| before.pinned);
     let record = TagRecord {
-        digest,
-        since,
-        validated: now,
-        missing_since: None,
-        pinned,
+        validated: change.at,
+        pinned: before.is_some_and(|before| before.pinned),
+        ..TagRecord::new(digest, since, change.by.clone())
     };
-    tx.tags().put(repository, tag, &record)?;
-    if moved {
-        let event = TagEvent {
-            tag: tag.clone(),
-            at: now,
-            digest: Some(digest),
-        };
-        tx.tags().record_event(repository, &event)?;
-    }
-    Ok(())
+    change.point(tx, repository, tag, &record).map(drop)
 }
 
 fn record_of(manifest: &Manifest, size_bytes: u64, created: Timestamp) -> ManifestRecord {
@@ -429,6 +413,9 @@ fn record_of(manifest: &Manifest, size_bytes: u64, created: Timestamp) -> Manife
         blobs,
         subject: manifest.subject.as_ref().map(|subject| subject.digest),
         created,
+        pushed: created,
+        deleted: None,
+        expires_after_s: None,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hot::Touched;
+use super::pointing::Change;
 use super::{Error, Registry};
-use crate::model::{ManifestRecord, TagEvent, Timestamp, Unit};
+use crate::model::{Actor, ManifestRecord, Unit};
 use crate::oci::Digest;
 use crate::quota::Lingering;
 use crate::store::{self, WriteTx};
@@ -37,14 +38,14 @@ impl Registry {
     /// Removes a unit: its tags, its manifest, the links of blobs that no other manifest of the
     /// repository names; then the files that no repository names.
     pub(super) async fn evict(&self, unit: Unit) -> Result<Freed, Error> {
-        let now = self.inner.clock.now();
+        let change = self.change(Actor::System);
         let unnamed: Arc<Mutex<Vec<Unnamed>>> = Arc::default();
         let (registry, found) = (self.clone(), unnamed.clone());
         let held = self
             .inner
             .store
             .write(move |tx| {
-                let gone = remove_unit(tx, &unit, now)?;
+                let gone = remove_unit(tx, &unit, &change)?;
                 let held = gone.held;
                 let (registry, found) = (registry.clone(), found.clone());
                 tx.after_commit(move || registry.account_for(&unit, gone, &found));
@@ -116,20 +117,14 @@ impl Registry {
     }
 }
 
-fn remove_unit(tx: &mut WriteTx<'_>, unit: &Unit, now: Timestamp) -> Result<Gone, store::Error> {
+fn remove_unit(tx: &mut WriteTx<'_>, unit: &Unit, change: &Change) -> Result<Gone, store::Error> {
     let Unit {
         repository, digest, ..
     } = *unit;
     let mut gone = Gone::default();
     gone.touched.digests.push(digest);
     for tag in tx.tags().of_manifest(repository, &digest, usize::MAX)? {
-        tx.tags().remove(repository, &tag)?;
-        let event = TagEvent {
-            tag: tag.clone(),
-            at: now,
-            digest: None,
-        };
-        tx.tags().record_event(repository, &event)?;
+        change.end(tx, repository, &tag)?;
         gone.touched.tags.push(tag);
     }
     match tx.manifests().remove(repository, &digest)? {

@@ -192,6 +192,7 @@ pub(super) struct Touched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Actor;
 
     const REPOSITORY: RepositoryId = RepositoryId(7);
 
@@ -201,13 +202,7 @@ mod tests {
 
     fn record(content: &[u8]) -> Arc<HotTag> {
         let since = Timestamp::default();
-        let record = TagRecord {
-            digest: Digest::of(content),
-            since,
-            validated: since,
-            missing_since: None,
-            pinned: false,
-        };
+        let record = TagRecord::new(Digest::of(content), since, Actor::System);
         Arc::new(HotTag::new(record, since))
     }
 

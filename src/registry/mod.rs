@@ -12,8 +12,10 @@ mod holdings;
 mod hot;
 mod lookup;
 mod metrics;
+mod pointing;
 mod recency;
 mod reclaim;
+mod rules;
 mod sweep;
 mod tags;
 #[cfg(test)]
@@ -31,10 +33,11 @@ pub use hot::{HeldManifest, HotTag};
 pub use lookup::HeldBlob;
 pub use metrics::Metrics;
 pub use reclaim::Protected;
+pub use rules::Rules;
 pub use sweep::SweepReport;
 
 use crate::blob::BlobStore;
-use crate::model::{ByteSize, Clock, NamespaceId};
+use crate::model::{Actor, ByteSize, Clock, NamespaceId};
 use crate::quota::{Ledger, Policy};
 use crate::store::Store;
 
@@ -59,6 +62,7 @@ struct Inner {
     in_flight: reclaim::InFlight,
     /// The namespaces whose content may be evicted, and by which policy.
     policies: ArcSwap<HashMap<NamespaceId, Policy>>,
+    rules: ArcSwap<Rules>,
     metrics: Metrics,
 }
 
@@ -72,6 +76,7 @@ pub struct Parts {
     pub clock: Clock,
     /// Memory for hot manifests.
     pub hot_cache: ByteSize,
+    pub rules: Rules,
     pub metrics: Metrics,
 }
 
@@ -83,6 +88,7 @@ impl Registry {
             ledger,
             clock,
             hot_cache,
+            rules,
             metrics,
         } = parts;
         Self {
@@ -97,6 +103,7 @@ impl Registry {
                 reclaiming: tokio::sync::Mutex::default(),
                 in_flight: reclaim::InFlight::default(),
                 policies: ArcSwap::default(),
+                rules: ArcSwap::from_pointee(rules),
                 metrics,
             }),
         }
@@ -121,6 +128,20 @@ impl Registry {
     /// Says which namespaces are caches, whose content may go to make room, and how.
     pub fn set_policies(&self, policies: HashMap<NamespaceId, Policy>) {
         self.inner.policies.store(Arc::new(policies));
+    }
+
+    /// Says what holds for local repositories from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        self.inner.rules.store(Arc::new(rules));
+    }
+
+    /// How tags are changed now, and by whom.
+    fn change(&self, by: Actor) -> pointing::Change {
+        pointing::Change {
+            at: self.inner.clock.now(),
+            by,
+            default_time_machine: self.inner.rules.load().time_machine,
+        }
     }
 
     async fn content_lock(&self, digest: &crate::oci::Digest) -> tokio::sync::MutexGuard<'_, ()> {

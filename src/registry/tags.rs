@@ -2,7 +2,7 @@
 
 use super::hot::Touched;
 use super::{Error, Registry};
-use crate::model::{RepositoryId, TagEvent, TagRecord, Timestamp};
+use crate::model::{Actor, RepositoryId, TagRecord, Timestamp};
 use crate::oci::Tag;
 use crate::store;
 
@@ -114,21 +114,15 @@ impl Registry {
     /// # Errors
     /// The store's.
     pub async fn end_tag(&self, repository: RepositoryId, tag: &Tag) -> Result<bool, Error> {
-        let now = self.inner.clock.now();
+        let change = self.change(Actor::System);
         let (registry, tag) = (self.clone(), tag.clone());
         Ok(self
             .inner
             .store
             .write(move |tx| {
-                if tx.tags().remove(repository, &tag)?.is_none() {
+                if change.end(tx, repository, &tag)?.is_none() {
                     return Ok(false);
                 }
-                let event = TagEvent {
-                    tag: tag.clone(),
-                    at: now,
-                    digest: None,
-                };
-                tx.tags().record_event(repository, &event)?;
                 let touched = Touched {
                     tags: vec![tag.clone()],
                     digests: vec![],

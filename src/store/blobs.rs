@@ -2,12 +2,12 @@
 //! read it.
 //!
 //! Invariant, kept by `link` and `unlink`: the number under (digest, namespace) is that of the
-//! namespace's repositories that link the blob; there is no row for none.
+//! namespace's repositories that link the blob, shown or deleted; there is no row for none.
 
 use super::keys::{self, Span};
 use super::tables::Table;
-use super::{Error, Reads, WriteTx};
-use crate::model::{BlobRecord, NamespaceId, RepositoryId};
+use super::{Error, Reads, WriteTx, codec};
+use crate::model::{BlobRecord, LinkRecord, NamespaceId, RepositoryId, Timestamp};
 use crate::oci::Digest;
 
 /// Blobs as a transaction sees them.
@@ -31,10 +31,25 @@ impl<S: Reads> Blobs<S> {
         self.0.tx().record(Table::Blobs, &key)
     }
 
-    /// Whether the repository links the blob: whoever may read the one may read the other.
+    /// Whether the repository shows the blob: whoever may read the one may read the other.
     pub fn is_linked(&self, repository: RepositoryId, digest: &Digest) -> Result<bool, Error> {
+        let link = self.link_record(repository, digest)?;
+        Ok(link.is_some_and(|link| !link.deleted))
+    }
+
+    /// How the repository has the blob, if it does, deleted or not.
+    pub fn link_record(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+    ) -> Result<Option<LinkRecord>, Error> {
         let key = keys::content(repository, digest);
-        self.0.tx().has(Table::BlobLinks, &key)
+        let table = Table::BlobLinks;
+        self.0.tx().row(table, &key, |bytes| match bytes {
+            // What an upstream gave: kept by its use, not by its age.
+            [] => Ok(LinkRecord::default()),
+            _ => codec::decode(table, bytes),
+        })
     }
 
     /// Whether any repository links the blob.
@@ -55,7 +70,8 @@ impl<S: Reads> Blobs<S> {
         self.0.tx().keys(table, &owners, limit, read)
     }
 
-    /// Up to `limit` blobs that the repository links, behind `after`, in the order of their digests.
+    /// Up to `limit` blobs that the repository has, deleted ones included, behind `after`, in the
+    /// order of their digests.
     pub fn linked(
         &self,
         repository: RepositoryId,
@@ -101,25 +117,61 @@ impl Blobs<&mut WriteTx<'_>> {
         Ok(())
     }
 
-    /// Lets the repository, which is one of the namespace's, read the blob.
+    /// Gives the repository, which is one of the namespace's, a blob that came from upstream.
     pub fn link(
         &mut self,
         namespace: NamespaceId,
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<LinkChange, Error> {
-        if self.is_linked(repository, digest)? {
+        self.link_since(namespace, repository, digest, Timestamp::default())
+    }
+
+    /// Gives the repository a blob that was pushed or mounted at `since`; a deleted one is back, and
+    /// one that is there is as new.
+    pub fn link_since(
+        &mut self,
+        namespace: NamespaceId,
+        repository: RepositoryId,
+        digest: &Digest,
+        since: Timestamp,
+    ) -> Result<LinkChange, Error> {
+        let before = self.link_record(repository, digest)?;
+        let since = before.map_or(since, |before| before.since.max(since));
+        let link = LinkRecord {
+            since,
+            deleted: false,
+        };
+        if before == Some(link) {
+            return Ok(LinkChange::default());
+        }
+        let key = keys::content(repository, digest);
+        self.0.put_record(Table::BlobLinks, key, &link);
+        if before.is_some() {
             return Ok(LinkChange::default());
         }
         let count = self.count(digest, namespace)?;
-        let key = keys::content(repository, digest);
-        self.0.mark(Table::BlobLinks, key);
         let key = keys::owner(digest, namespace);
         self.0.put_record(Table::BlobNamespaces, key, &(count + 1));
         Ok(LinkChange {
             first_of_namespace: count == 0,
             ..LinkChange::default()
         })
+    }
+
+    /// Has the repository keep a blob without showing it; `false` if it did not show it before.
+    pub fn hide(&mut self, repository: RepositoryId, digest: &Digest) -> Result<bool, Error> {
+        let link = self.link_record(repository, digest)?;
+        let Some(link) = link.filter(|link| !link.deleted) else {
+            return Ok(false);
+        };
+        let link = LinkRecord {
+            deleted: true,
+            ..link
+        };
+        let key = keys::content(repository, digest);
+        self.0.put_record(Table::BlobLinks, key, &link);
+        Ok(true)
     }
 
     /// Ends what [`Blobs::link`] began.
@@ -129,7 +181,7 @@ impl Blobs<&mut WriteTx<'_>> {
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<LinkChange, Error> {
-        if !self.is_linked(repository, digest)? {
+        if self.link_record(repository, digest)?.is_none() {
             return Ok(LinkChange::default());
         }
         let count = self.count(digest, namespace)?;

@@ -2,7 +2,8 @@
 //!
 //! Records are postcard. A descriptor is JSON, because it leaves out fields that are empty, which
 //! postcard, having no field names, could not read back. A record that changes its form gets the
-//! next version here and is upgraded as it is read, so that old rows need no rewriting.
+//! next version ([`Stored`]) and is upgraded as it is read (`upgrade`), so that old rows need no
+//! rewriting.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,12 +11,23 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::tables::Table;
 
-/// The form that is written.
-const VERSION: u8 = 1;
+/// The form of what is written as JSON.
+const JSON_VERSION: u8 = 1;
+
+/// What can be a value.
+pub(super) trait Stored: DeserializeOwned + Serialize {
+    /// The form that is written.
+    const VERSION: u8 = 1;
+
+    /// Reads the form of an older version; `None` if there never was such a version.
+    fn read_old(_version: u8, _payload: &[u8]) -> Option<postcard::Result<(Self, &[u8])>> {
+        None
+    }
+}
 
 /// Bytes of `record` as a value.
-pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    postcard::to_extend(record, vec![VERSION])
+pub(super) fn encode<T: Stored>(record: &T) -> Vec<u8> {
+    postcard::to_extend(record, vec![T::VERSION])
         .expect("records are made of types that postcard knows")
 }
 
@@ -23,18 +35,25 @@ pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Error::Corrupt`] if the version is unknown, or the bytes are not exactly one record.
-pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, Error> {
-    let payload = payload(table, bytes)?;
-    match postcard::take_from_bytes(payload) {
-        Ok((record, [])) => Ok(record),
-        Ok(_) => Err(corrupt(table, "bytes follow the record")),
-        Err(error) => Err(corrupt(table, error)),
+pub(super) fn decode<T: Stored>(table: Table, bytes: &[u8]) -> Result<T, Error> {
+    let (&version, payload) = bytes
+        .split_first()
+        .ok_or_else(|| corrupt(table, "it is empty"))?;
+    let read = match version == T::VERSION {
+        true => Some(postcard::take_from_bytes(payload)),
+        false => T::read_old(version, payload),
+    };
+    match read {
+        Some(Ok((record, []))) => Ok(record),
+        Some(Ok(_)) => Err(corrupt(table, "bytes follow the record")),
+        Some(Err(error)) => Err(corrupt(table, error)),
+        None => Err(corrupt(table, format!("unknown version {version}"))),
     }
 }
 
 /// Bytes of `record` as a value that keeps its field names.
 pub(super) fn encode_json<T: Serialize>(record: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![JSON_VERSION];
     serde_json::to_writer(&mut bytes, record)
         .expect("writing to a Vec cannot fail, and map keys are texts");
     bytes
@@ -45,12 +64,10 @@ pub(super) fn encode_json<T: Serialize>(record: &T) -> Vec<u8> {
 /// # Errors
 /// As [`decode`].
 pub(super) fn decode_json<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(payload(table, bytes)?).map_err(|error| corrupt(table, error))
-}
-
-fn payload(table: Table, bytes: &[u8]) -> Result<&[u8], Error> {
     match bytes.split_first() {
-        Some((&VERSION, payload)) => Ok(payload),
+        Some((&JSON_VERSION, payload)) => {
+            serde_json::from_slice(payload).map_err(|error| corrupt(table, error))
+        }
         Some((version, _)) => Err(corrupt(table, format!("unknown version {version}"))),
         None => Err(corrupt(table, "it is empty")),
     }
@@ -82,9 +99,12 @@ mod tests {
             blobs: vec![(Digest::of(b"blob"), 9)],
             subject: None,
             created: Timestamp::from_millis(-1),
+            pushed: Timestamp::from_millis(2),
+            deleted: None,
+            expires_after_s: Some(60),
         };
         let bytes = encode(&manifest);
-        assert_eq!(bytes[0], 1, "values begin with the version");
+        assert_eq!(bytes[0], 2, "values begin with the version");
         assert_eq!(
             decode::<ManifestRecord>(Table::Manifests, &bytes).unwrap(),
             manifest

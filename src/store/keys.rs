@@ -6,7 +6,7 @@
 
 use std::ops::Bound;
 
-use crate::model::{NamespaceId, NamespaceName, RepositoryId, Timestamp, Unit};
+use crate::model::{NamespaceId, NamespaceName, RepositoryId, Review, Timestamp, Unit};
 use crate::oci::{Digest, RepositoryName, Tag};
 
 /// An encoded key.
@@ -85,9 +85,54 @@ pub(super) fn target(repository: RepositoryId, digest: &Digest, tag: &Tag) -> Ke
     .concat()
 }
 
-/// An event of a repository's tag history. Later ones sort first.
-pub(super) fn event(repository: RepositoryId, sequence: u64) -> Key {
+/// An ended lifetime of a repository's tags. Later ones sort first.
+pub(super) fn lifetime(repository: RepositoryId, sequence: u64) -> Key {
     [repository.0.to_be_bytes(), (!sequence).to_be_bytes()].concat()
+}
+
+/// An ended lifetime by what its tag pointed to.
+pub(super) fn lifetime_target(repository: RepositoryId, digest: &Digest, sequence: u64) -> Key {
+    [
+        &repository.0.to_be_bytes()[..],
+        &digest.to_key(),
+        &(!sequence).to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// A review by when it is due.
+pub(super) fn review(due: Timestamp, review: &Review) -> Key {
+    let subject = match review {
+        Review::Tag { tag, .. } => tag.as_str().as_bytes().to_vec(),
+        Review::Lifetime { sequence, .. } => sequence.to_be_bytes().to_vec(),
+        Review::Manifest { digest, .. } | Review::Blob { digest, .. } => digest.to_key(),
+    };
+    [
+        &time(due)[..],
+        &[review_kind(review)],
+        &review.repository().0.to_be_bytes(),
+        &subject,
+    ]
+    .concat()
+}
+
+/// The start of every key of reviews that are due at `time`.
+pub(super) fn due(due: Timestamp) -> Key {
+    time(due).to_vec()
+}
+
+const fn review_kind(review: &Review) -> u8 {
+    match review {
+        Review::Tag { .. } => 1,
+        Review::Lifetime { .. } => 2,
+        Review::Manifest { .. } => 3,
+        Review::Blob { .. } => 4,
+    }
+}
+
+/// A time in eight bytes that sort as times do.
+const fn time(time: Timestamp) -> [u8; 8] {
+    (time.as_millis() as u64 ^ SIGN).to_be_bytes()
 }
 
 pub(super) fn unit(unit: &Unit) -> Key {
@@ -103,7 +148,7 @@ pub(super) fn unit(unit: &Unit) -> Key {
 pub(super) fn used(last_used: Timestamp, unit: &Unit) -> Key {
     [
         &unit.namespace.0.to_be_bytes()[..],
-        &(last_used.as_millis() as u64 ^ SIGN).to_be_bytes(),
+        &time(last_used),
         &unit.repository.0.to_be_bytes(),
         &unit.digest.to_key(),
     ]
@@ -154,9 +199,42 @@ pub(super) fn read_target(key: &[u8]) -> Option<Tag> {
     read_text(Digest::from_key(number(key)?.1)?.1)
 }
 
-/// The sequence in a key of [`event`].
-pub(super) fn read_event(key: &[u8]) -> Option<u64> {
+/// The sequence in a key of [`lifetime`].
+pub(super) fn read_lifetime(key: &[u8]) -> Option<u64> {
     read_number(number(key)?.1).map(|inverted| !inverted)
+}
+
+/// The sequence in a key of [`lifetime_target`].
+pub(super) fn read_lifetime_target(key: &[u8]) -> Option<u64> {
+    read_number(Digest::from_key(number(key)?.1)?.1).map(|inverted| !inverted)
+}
+
+/// The time and the review in a key of [`review`].
+pub(super) fn read_review(key: &[u8]) -> Option<(Timestamp, Review)> {
+    let (due, rest) = number(key)?;
+    let (&kind, rest) = rest.split_first()?;
+    let (repository, subject) = number(rest)?;
+    let repository = RepositoryId(repository);
+    let review = match kind {
+        1 => Review::Tag {
+            repository,
+            tag: std::str::from_utf8(subject).ok()?.parse().ok()?,
+        },
+        2 => Review::Lifetime {
+            repository,
+            sequence: read_number(subject)?,
+        },
+        3 => Review::Manifest {
+            repository,
+            digest: read_digest(subject)?,
+        },
+        4 => Review::Blob {
+            repository,
+            digest: read_digest(subject)?,
+        },
+        _ => return None,
+    };
+    Some((Timestamp::from_millis((due ^ SIGN) as i64), review))
 }
 
 /// The unit in a key of [`used`].
@@ -192,6 +270,14 @@ impl Span {
         Self {
             upper: successor(&prefix).map_or(Bound::Unbounded, Bound::Excluded),
             lower: Bound::Included(prefix),
+        }
+    }
+
+    /// Every key up to and with those that begin with `prefix`.
+    pub(super) fn up_to(prefix: &[u8]) -> Self {
+        Self {
+            lower: Bound::Unbounded,
+            upper: successor(prefix).map_or(Bound::Unbounded, Bound::Excluded),
         }
     }
 

@@ -1,19 +1,23 @@
 //! Which schema a file has, and what is done about it.
 //!
 //! The number stands in a row whose place and form never change, so that any release can read it.
-//! A file of a newer schema is refused (LC-05). Schema 1 is the first: a file of an older one does
-//! not exist, so there is no step to run. The next schema brings its step here, run in one
-//! transaction that also writes the number.
+//! A file of a newer schema is refused (LC-05). A file of an older one is brought up to date step by
+//! step, each in one transaction that also writes the number: before it, nothing has changed, and
+//! after it, the earlier release refuses the file.
+//!
+//! | schema | what it brought |
+//! |---|---|
+//! | 2 | namespaces in place of organisations; lifetimes in place of tag events, which nothing showed |
 
 use std::path::Path;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
 
 use super::tables::Table;
 use super::{Error, keys};
 
 /// The schema that this release reads and writes.
-pub(super) const SCHEMA: u64 = 1;
+pub(super) const SCHEMA: u64 = 2;
 
 /// The row of the schema's number, in [`Table::Meta`].
 const ROW: &str = "schema";
@@ -37,15 +41,62 @@ pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
+/// Brings an opened file to this release's schema.
+///
+/// # Errors
+/// As [`check`]; the disk's.
+pub(super) fn upgrade(path: &Path, database: &Database) -> Result<(), Error> {
+    let failed = |error| Error::file(path, error);
+    if check(path, database)? < SCHEMA {
+        to_second(database).map_err(failed)?;
+        tracing::info!(store.schema = SCHEMA, "the store was brought up to date");
+    }
+    Ok(())
+}
+
+/// From schema 1 to 2.
+fn to_second(database: &Database) -> Result<(), redb::Error> {
+    type Old = TableDefinition<'static, &'static [u8], &'static [u8]>;
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    for (old, table) in [
+        ("organizations.v1", Table::Namespaces),
+        ("organization_names.v1", Table::NamespaceNames),
+        ("blob_organizations.v1", Table::BlobNamespaces),
+    ] {
+        transaction.rename_table(Old::new(old), table.definition())?;
+    }
+    transaction.delete_table(Old::new("tag_history.v1"))?;
+    for (old, new) in [("last_organization", "last_namespace")] {
+        let mut meta = transaction.open_table(Table::Meta.definition())?;
+        let last = meta
+            .remove(&*keys::name(old))?
+            .map(|row| row.value().to_vec());
+        if let Some(last) = last {
+            meta.insert(&*keys::name(new), &*last)?;
+        }
+    }
+    for table in Table::ALL {
+        transaction.open_table(table.definition())?;
+    }
+    transaction
+        .open_table(Table::Meta.definition())?
+        .insert(&*keys::name(ROW), &SCHEMA.to_be_bytes()[..])?;
+    Ok(transaction.commit()?)
+}
+
+/// Which schema the file has.
+///
 /// # Errors
 /// [`Error::NewerSchema`], or [`Error::Open`] if the file is no store.
-pub(super) fn check(path: &Path, database: &impl ReadableDatabase) -> Result<(), Error> {
+pub(super) fn check(path: &Path, database: &impl ReadableDatabase) -> Result<u64, Error> {
     let failed = |error| Error::file(path, error);
     let snapshot = database
         .begin_read()
         .map_err(|error| failed(error.into()))?;
     match schema(&snapshot).map_err(failed)? {
-        Some(SCHEMA) => Ok(()),
+        Some(found @ 1..=SCHEMA) => Ok(found),
         Some(found) if found > SCHEMA => Err(Error::NewerSchema {
             path: path.to_owned(),
             found,

@@ -31,7 +31,7 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Erro
     let database = builder(cache_bytes)
         .open(path)
         .map_err(|error| Error::opening(path, error))?;
-    migrate::check(path, &database)?;
+    migrate::upgrade(path, &database)?;
     // Whoever else was making a store has lost: the one at `path` is open, and ours.
     if let Err(error) = remove_unfinished(path) {
         tracing::warn!(%error, "cannot remove an unfinished store");
@@ -42,7 +42,7 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Erro
 /// Looks at the schema without changing a byte.
 fn refuse_newer(path: &Path) -> Result<(), Error> {
     match builder(PEEK_CACHE_BYTES).open_read_only(path) {
-        Ok(database) => migrate::check(path, &database),
+        Ok(database) => migrate::check(path, &database).map(drop),
         // Not closed cleanly: redb must bring the file back to its last commit before anyone can
         // look. `database` checks again when that is done.
         Err(DatabaseError::RepairAborted) => Ok(()),

@@ -64,6 +64,17 @@ impl Repositories<&mut WriteTx<'_>> {
         Ok(id)
     }
 
+    /// Replaces the record of a repository that exists; its name stays.
+    pub fn put(&mut self, id: RepositoryId, record: &RepositoryRecord) -> Result<(), Error> {
+        let key = keys::repository(id);
+        debug_assert!(
+            self.0.has(Table::Repositories, &key)?,
+            "only a repository that exists is changed"
+        );
+        self.0.put_record(Table::Repositories, key, record);
+        Ok(())
+    }
+
     /// Removes a repository and its name; nothing happens if there is none.
     ///
     /// Its content is the caller's to remove before, in as many writes as that takes.

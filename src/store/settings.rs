@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::codec::Stored;
 use super::keys;
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
@@ -14,6 +15,8 @@ enum Setting {
     Number(u64),
     Text(String),
 }
+
+impl Stored for Setting {}
 
 impl<S: Reads> Settings<S> {
     /// The number of this name; `None` if there is none, or a text.

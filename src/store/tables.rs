@@ -60,12 +60,14 @@ tables! {
     Tags = "tags.v1",
     /// (repository, digest, tag) → (): which tags point here
     TagTargets = "tag_targets.v1",
-    /// (repository, sequence, newest first) → `TagEvent`
-    TagHistory = "tag_history.v1",
+    /// (repository, sequence, newest first) → `TagLifetime`
+    TagLifetimes = "tag_lifetimes.v1",
+    /// (repository, digest, sequence, newest first) → (): which ended lifetimes pointed here
+    LifetimeTargets = "lifetime_targets.v1",
 
     /// digest → `BlobRecord`
     Blobs = "blobs.v1",
-    /// (repository, digest) → (): which blobs a repository may read
+    /// (repository, digest) → `LinkRecord`: which blobs a repository has; of caches mostly empty
     BlobLinks = "blob_links.v1",
     /// (digest, namespace) → number of its repositories that link the blob
     BlobNamespaces = "blob_namespaces.v1",
@@ -80,6 +82,9 @@ tables! {
 
     /// namespace → bytes held
     Usage = "usage.v1",
+
+    /// (due, `Review`) → (): what the collector looks at, and when
+    Reviews = "reviews.v1",
 }
 
 impl Table {

@@ -5,8 +5,8 @@
 
 use super::keys::{self, Span};
 use super::tables::Table;
-use super::{Error, Reads, WriteTx};
-use crate::model::{RepositoryId, TagEvent, TagRecord};
+use super::{Error, Reads, WriteTx, repositories};
+use crate::model::{RepositoryId, TagLifetime, TagRecord};
 use crate::oci::{Digest, Tag};
 
 /// Tags as a transaction sees them.
@@ -45,18 +45,41 @@ impl<S: Reads> Tags<S> {
         self.0.tx().keys(table, &span, limit, read)
     }
 
-    /// Up to `limit` events of the repository with their sequence numbers, newest first, older than
-    /// the event `before`.
-    pub fn history(
+    /// Up to `limit` ended lifetimes of the repository's tags with their sequence numbers, the one
+    /// that ended last first, before the lifetime `before`.
+    pub fn lifetimes(
         &self,
         repository: RepositoryId,
         before: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<(u64, TagEvent)>, Error> {
-        let before = before.map(|sequence| keys::event(repository, sequence));
+    ) -> Result<Vec<(u64, TagLifetime)>, Error> {
+        let before = before.map(|sequence| keys::lifetime(repository, sequence));
         let span = Span::under(keys::repository(repository)).after(before);
-        let (table, read) = (Table::TagHistory, keys::read_event);
+        let (table, read) = (Table::TagLifetimes, keys::read_lifetime);
         self.0.tx().records(table, &span, limit, read)
+    }
+
+    /// The ended lifetime of that number, if it is still kept.
+    pub fn lifetime(
+        &self,
+        repository: RepositoryId,
+        sequence: u64,
+    ) -> Result<Option<TagLifetime>, Error> {
+        let key = keys::lifetime(repository, sequence);
+        self.0.tx().record(Table::TagLifetimes, &key)
+    }
+
+    /// Up to `limit` numbers of ended lifetimes in which a tag pointed at the manifest, the one that
+    /// ended last first.
+    pub fn lifetimes_of_manifest(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Vec<u64>, Error> {
+        let span = Span::under(keys::content(repository, digest));
+        let (table, read) = (Table::LifetimeTargets, keys::read_lifetime_target);
+        self.0.tx().keys(table, &span, limit, read)
     }
 }
 
@@ -101,20 +124,30 @@ impl Tags<&mut WriteTx<'_>> {
         Ok(current)
     }
 
-    /// Adds an event to the repository's history, under the next sequence number.
-    ///
-    /// Numbers continue from the newest event, so whoever shortens a history leaves that one.
-    pub fn record_event(
+    /// Adds an ended lifetime to the repository's history; returns its number, which is never given
+    /// twice.
+    pub fn record_lifetime(
         &mut self,
         repository: RepositoryId,
-        event: &TagEvent,
-    ) -> Result<(), Error> {
-        let span = Span::under(keys::repository(repository));
-        let (table, read) = (Table::TagHistory, keys::read_event);
-        let newest = self.0.keys(table, &span, 1, read)?;
-        let sequence = newest.first().map_or(0, |newest| newest + 1);
-        let key = keys::event(repository, sequence);
-        self.0.put_record(table, key, event);
+        lifetime: &TagLifetime,
+    ) -> Result<u64, Error> {
+        let sequence = repositories::next_id(self.0, "last_lifetime")?;
+        let key = keys::lifetime(repository, sequence);
+        self.0.put_record(Table::TagLifetimes, key, lifetime);
+        let key = keys::lifetime_target(repository, &lifetime.digest, sequence);
+        self.0.mark(Table::LifetimeTargets, key);
+        Ok(sequence)
+    }
+
+    /// Drops an ended lifetime; nothing happens if it is gone.
+    pub fn drop_lifetime(&mut self, repository: RepositoryId, sequence: u64) -> Result<(), Error> {
+        let Some(lifetime) = self.lifetime(repository, sequence)? else {
+            return Ok(());
+        };
+        let key = keys::lifetime_target(repository, &lifetime.digest, sequence);
+        self.0.remove(Table::LifetimeTargets, key);
+        self.0
+            .remove(Table::TagLifetimes, keys::lifetime(repository, sequence));
         Ok(())
     }
 }

@@ -12,16 +12,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::changes::{Change, Changes};
+use super::codec::Stored;
 use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    Blobs, Error, Manifests, Namespaces, Recency, Referrers, Repositories, Settings, Tags, Usage,
-    codec,
+    Blobs, Error, Manifests, Namespaces, Recency, Referrers, Repositories, Reviews, Settings, Tags,
+    Usage, codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -95,6 +94,8 @@ nouns! {
     recency: Recency,
     /// Bytes held by namespaces.
     usage: Usage,
+    /// What is to be looked at for collection.
+    reviews: Reviews,
     /// Single values by name.
     settings: Settings,
 }
@@ -131,11 +132,7 @@ impl ReadTx {
     }
 
     /// The record in a row, if there is one.
-    pub(super) fn record<T: DeserializeOwned>(
-        &self,
-        table: Table,
-        key: &[u8],
-    ) -> Result<Option<T>, Error> {
+    pub(super) fn record<T: Stored>(&self, table: Table, key: &[u8]) -> Result<Option<T>, Error> {
         self.row(table, key, |bytes| codec::decode(table, bytes))
     }
 
@@ -197,7 +194,7 @@ impl ReadTx {
     }
 
     /// The keys and records of the first `limit` rows of a range.
-    pub(super) fn records<K, T: DeserializeOwned>(
+    pub(super) fn records<K, T: Stored>(
         &self,
         table: Table,
         span: &Span,
@@ -258,7 +255,7 @@ impl<'batch> WriteTx<'batch> {
         self.tx.changes.set(table, key, Some(value));
     }
 
-    pub(super) fn put_record<T: Serialize>(&mut self, table: Table, key: Key, record: &T) {
+    pub(super) fn put_record<T: Stored>(&mut self, table: Table, key: Key, record: &T) {
         self.put(table, key, codec::encode(record));
     }
 

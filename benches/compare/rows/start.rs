@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use entrepot::model::{NamespaceName, RepositoryRecord, TagEvent, TagRecord, Timestamp};
+use entrepot::model::{Actor, NamespaceName, RepositoryRecord, TagRecord, Timestamp};
 use entrepot::oci::{Digest, RepositoryName, Tag};
 use entrepot::store::{self, Options, Store, WriteTx};
 
@@ -95,30 +95,13 @@ fn repository(tx: &mut WriteTx<'_>, number: u32, digest: &Digest) -> Result<(), 
         .parse()
         .map_err(|_| Unfilled::Name)?;
     let now = Timestamp::from_millis(1_700_000_000_000);
-    let repository = tx.repositories().create(&RepositoryRecord {
-        namespace: organization.ok_or(Unfilled::Name)?.0,
-        name,
-        created: now,
-    })?;
+    let namespace = organization.ok_or(Unfilled::Name)?.0;
+    let record = RepositoryRecord::new(namespace, name, now);
+    let repository = tx.repositories().create(&record)?;
     for number in 0..TAGS_A_REPOSITORY {
         let tag: Tag = format!("v1.{number}").parse().map_err(|_| Unfilled::Name)?;
-        let record = TagRecord {
-            digest: *digest,
-            since: now,
-            validated: now,
-            missing_since: None,
-            pinned: false,
-        };
+        let record = TagRecord::new(*digest, now, Actor::System);
         tx.tags().put(repository, &tag, &record)?;
-        let digest = Some(*digest);
-        tx.tags().record_event(
-            repository,
-            &TagEvent {
-                tag,
-                at: now,
-                digest,
-            },
-        )?;
     }
     Ok(())
 }

@@ -114,6 +114,7 @@ impl Site {
             ledger: Ledger::new(volume.clone(), 0),
             clock: clock.clone(),
             hot_cache: ByteSize::mib(1),
+            rules: crate::registry::Rules::default(),
             metrics: Metrics::new(&metrics).unwrap(),
         });
         let name = "cache".parse().unwrap();

@@ -53,6 +53,20 @@ fn units() -> impl Strategy<Value = Unit> {
     })
 }
 
+fn reviews() -> impl Strategy<Value = Review> {
+    prop_oneof![
+        (repositories(), tags()).prop_map(|(repository, tag)| Review::Tag { repository, tag }),
+        (repositories(), numbers()).prop_map(|(repository, sequence)| Review::Lifetime {
+            repository,
+            sequence
+        }),
+        (repositories(), digests())
+            .prop_map(|(repository, digest)| Review::Manifest { repository, digest }),
+        (repositories(), digests())
+            .prop_map(|(repository, digest)| Review::Blob { repository, digest }),
+    ]
+}
+
 /// Sorting values and sorting their keys gives the same order.
 fn sorts_alike<T: Clone + Debug + Ord>(
     values: &[T],
@@ -101,8 +115,14 @@ proptest! {
     }
 
     #[test]
-    fn later_events_sort_first(v in vec((repositories(), numbers().prop_map(Reverse)), 0..20)) {
-        sorts_alike(&v, |(repository, sequence)| event(*repository, sequence.0))?;
+    fn later_lifetimes_sort_first(v in vec((repositories(), numbers().prop_map(Reverse)), 0..20)) {
+        sorts_alike(&v, |(repository, sequence)| lifetime(*repository, sequence.0))?;
+    }
+
+    #[test]
+    fn reviews_sort_by_when_they_are_due(v in vec((times(), reviews()), 0..20)) {
+        let v: Vec<_> = v.into_iter().map(|(at, of)| (at, review(at, &of), of)).collect();
+        sorts_alike(&v, |(at, _, of)| review(*at, of))?;
     }
 
     #[test]
@@ -125,10 +145,27 @@ proptest! {
         prop_assert_eq!(read_naming(&naming(repository, &first, &second)), Some(second));
         prop_assert_eq!(read_tag(&tag(repository, &label)), Some(label.clone()));
         prop_assert_eq!(read_target(&target(repository, &first, &label)), Some(label));
-        prop_assert_eq!(read_event(&event(repository, sequence)), Some(sequence));
+        prop_assert_eq!(read_lifetime(&lifetime(repository, sequence)), Some(sequence));
+        let key = lifetime_target(repository, &first, sequence);
+        prop_assert_eq!(read_lifetime_target(&key), Some(sequence));
         prop_assert_eq!(read_used(&used(at, &unit)), Some(unit));
         let key = repository_name(unit.namespace, &name);
         prop_assert_eq!(read_repository_name(&key), Some(name));
+    }
+
+    #[test]
+    fn a_review_reads_back(at in times(), of in reviews()) {
+        prop_assert_eq!(read_review(&review(at, &of)), Some((at, of)));
+    }
+
+    #[test]
+    fn what_is_due_is_what_is_not_later(now in times(), at in times(), of in reviews()) {
+        let key = review(at, &of);
+        let upper = match Span::up_to(&due(now)).bounds().1 {
+            Bound::Excluded(upper) => &key[..] < upper,
+            _ => true,
+        };
+        prop_assert_eq!(upper, at <= now);
     }
 
     #[test]
@@ -152,6 +189,7 @@ proptest! {
     fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
         let _ = (read_digest(&bytes), read_content(&bytes), read_holder(&bytes));
         let _ = (read_naming(&bytes), read_tag(&bytes), read_target(&bytes));
-        let _ = (read_event(&bytes), read_used(&bytes), read_repository_name(&bytes));
+        let _ = (read_lifetime(&bytes), read_lifetime_target(&bytes), read_review(&bytes));
+        let _ = (read_used(&bytes), read_repository_name(&bytes));
     }
 }

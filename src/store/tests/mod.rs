@@ -4,6 +4,7 @@ mod faults;
 mod model;
 mod nouns;
 mod opening;
+mod upgrade;
 mod writes;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +86,9 @@ fn manifest(children: &[Digest], blobs: &[Digest]) -> ManifestRecord {
         blobs: blobs.iter().map(|blob| (*blob, 1)).collect(),
         subject: None,
         created: at(0),
+        pushed: at(0),
+        deleted: None,
+        expires_after_s: None,
     }
 }
 

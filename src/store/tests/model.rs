@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{RecencyRecord, TagRecord, Unit};
+use crate::model::{Actor, RecencyRecord, TagRecord, Unit};
 use crate::oci::Tag;
 use crate::store::keys::Span;
 use crate::store::tables::Table;
@@ -225,13 +225,7 @@ impl Model {
 }
 
 fn pointing(c: usize) -> TagRecord {
-    TagRecord {
-        digest: content(c),
-        since: at(0),
-        validated: at(0),
-        missing_since: None,
-        pinned: false,
-    }
+    TagRecord::new(content(c), at(0), Actor::System)
 }
 
 fn unit(repository: u64, digest: Digest) -> Unit {

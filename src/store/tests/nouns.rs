@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{
-    BlobRecord, NamespaceRecord, RecencyRecord, RepositoryRecord, TagEvent, TagRecord, Unit,
+    Actor, BlobRecord, LinkRecord, NamespaceKind, NamespaceRecord, RecencyRecord, RepositoryRecord,
+    Review, TagLifetime, TagRecord, Unit,
 };
 use crate::oci::{Descriptor, RepositoryName, Tag};
 
@@ -16,11 +17,8 @@ fn tag(text: &str) -> Tag {
 
 fn pointing(digest: Digest) -> TagRecord {
     TagRecord {
-        digest,
-        since: at(1),
-        validated: at(2),
-        missing_since: None,
         pinned: true,
+        ..TagRecord::new(digest, at(1), Actor::System)
     }
 }
 
@@ -33,12 +31,10 @@ async fn write<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn an_namespace_is_found_by_name_and_id() {
+async fn a_namespace_is_found_by_name_and_id() {
     let site = Site::new();
-    let record = |name: &str| NamespaceRecord {
-        name: name.parse().unwrap(),
-        created: at(1),
-        anonymous_pull: true,
+    let record = |name: &str| {
+        NamespaceRecord::new(name.parse().unwrap(), NamespaceKind::Organization, at(1))
     };
     let (first, second) = (record("docker.io"), record("acme"));
     let ids = write(&site, move |tx| {
@@ -69,11 +65,7 @@ async fn an_namespace_is_found_by_name_and_id() {
 #[tokio::test]
 async fn repositories_are_listed_by_name_within_their_namespace() {
     let site = Site::new();
-    let record = |namespace, text| RepositoryRecord {
-        namespace: NamespaceId(namespace),
-        name: name(text),
-        created: at(1),
-    };
+    let record = |namespace, text| RepositoryRecord::new(NamespaceId(namespace), name(text), at(1));
     let ids = write(&site, move |tx| {
         let mut create = |record| tx.repositories().create(&record);
         Ok([
@@ -102,11 +94,7 @@ async fn repositories_are_listed_by_name_within_their_namespace() {
 #[tokio::test]
 async fn a_removed_repository_never_gives_its_id_to_a_later_one() {
     let site = Site::new();
-    let record = RepositoryRecord {
-        namespace: ORGANIZATION,
-        name: name("app"),
-        created: at(1),
-    };
+    let record = RepositoryRecord::new(ORGANIZATION, name("app"), at(1));
     let (first, second) = write(&site, move |tx| {
         let first = tx.repositories().create(&record)?;
         tx.repositories().remove(first)?;
@@ -174,30 +162,95 @@ async fn a_document_that_is_not_its_digests_is_damage() {
 #[tokio::test]
 async fn history_is_read_newest_first_and_in_pages() {
     let site = Site::new();
-    let event = |millis| TagEvent {
-        tag: tag("latest"),
-        at: at(millis),
-        digest: None,
+    let ended = |millis| {
+        let record = TagRecord::new(digest("x"), at(0), Actor::System);
+        TagLifetime::of(tag("latest"), record, at(millis), Actor::Anonymous)
     };
-    write(&site, move |tx| {
+    let numbers = write(&site, move |tx| {
+        let mut numbers = Vec::new();
         for millis in 0..3 {
-            tx.tags().record_event(REPOSITORY, &event(millis))?;
+            numbers.push(tx.tags().record_lifetime(REPOSITORY, &ended(millis))?);
         }
-        tx.tags().record_event(RepositoryId(2), &event(9))
+        tx.tags().record_lifetime(RepositoryId(2), &ended(9))?;
+        Ok(numbers)
     })
     .await;
-    write(&site, move |tx| {
-        tx.tags().record_event(REPOSITORY, &event(3))
+    let newest = write(&site, move |tx| {
+        tx.tags().record_lifetime(REPOSITORY, &ended(3))
     })
     .await;
     let read = |tx: &ReadTx| {
-        let newest = tx.tags().history(REPOSITORY, None, 2)?;
-        assert_eq!(newest, [(3, event(3)), (2, event(2))]);
-        let older = tx.tags().history(REPOSITORY, Some(2), 9)?;
-        assert_eq!(older, [(1, event(1)), (0, event(0))]);
+        let tags = tx.tags();
+        let found = tags.lifetimes(REPOSITORY, None, 2)?;
+        assert_eq!(found, [(newest, ended(3)), (numbers[2], ended(2))]);
+        let older = tags.lifetimes(REPOSITORY, Some(numbers[2]), 9)?;
+        assert_eq!(older, [(numbers[1], ended(1)), (numbers[0], ended(0))]);
+        let of = tags.lifetimes_of_manifest(REPOSITORY, &digest("x"), 9)?;
+        assert_eq!(of, [newest, numbers[2], numbers[1], numbers[0]]);
         Ok::<_, Error>(())
     };
     site.store.read(read).await.unwrap();
+    let left = write(&site, move |tx| {
+        tx.tags().drop_lifetime(REPOSITORY, newest)?;
+        tx.tags().drop_lifetime(REPOSITORY, newest)?;
+        let next = tx.tags().record_lifetime(REPOSITORY, &ended(4))?;
+        assert!(next > newest, "a number is never given twice");
+        tx.tags().lifetimes_of_manifest(REPOSITORY, &digest("x"), 9)
+    });
+    assert_eq!(left.await.len(), 4);
+}
+
+/// What is deleted is there for nobody, and counts until nothing can bring it back.
+#[tokio::test]
+async fn a_hidden_blob_is_kept_and_not_shown() {
+    let site = Site::new();
+    let blob = digest("blob");
+    write(&site, move |tx| {
+        let first = tx
+            .blobs()
+            .link_since(ORGANIZATION, REPOSITORY, &blob, at(5))?;
+        assert!(first.first_of_namespace);
+        assert!(tx.blobs().hide(REPOSITORY, &blob)?);
+        assert!(!tx.blobs().hide(REPOSITORY, &blob)?);
+        assert!(!tx.blobs().is_linked(REPOSITORY, &blob)?);
+        assert!(tx.blobs().is_linked_at_all(&blob)?);
+        let again = tx
+            .blobs()
+            .link_since(ORGANIZATION, REPOSITORY, &blob, at(3))?;
+        assert!(!again.first_of_namespace);
+        let link = LinkRecord {
+            since: at(5),
+            deleted: false,
+        };
+        assert_eq!(tx.blobs().link_record(REPOSITORY, &blob)?, Some(link));
+        assert!(tx.blobs().hide(REPOSITORY, &blob)?);
+        let last = tx.blobs().unlink(ORGANIZATION, REPOSITORY, &blob)?;
+        assert!(last.last_of_namespace && last.last_of_all);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reviews_come_in_the_order_of_their_time() {
+    let site = Site::new();
+    let review = |of| Review::Blob {
+        repository: REPOSITORY,
+        digest: digest(of),
+    };
+    let due = write(&site, move |tx| {
+        tx.reviews().put(at(30), &review("late"))?;
+        tx.reviews().put(at(-10), &review("early"))?;
+        tx.reviews().put(at(20), &review("gone"))?;
+        tx.reviews().remove(at(20), &review("gone"))?;
+        tx.reviews().put(at(20), &review("now"))?;
+        tx.reviews().due(at(20), None, 9)
+    })
+    .await;
+    assert_eq!(due, [(at(-10), review("early")), (at(20), review("now"))]);
+    let read = |tx: &ReadTx| tx.reviews().due(at(20), Some(&due[0]), 9);
+    let rest: Vec<_> = site.store.read(read).await.unwrap();
+    assert_eq!(rest, due[1..]);
 }
 
 #[tokio::test]

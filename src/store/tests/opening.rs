@@ -76,13 +76,13 @@ fn a_newer_schema_is_refused_and_the_file_left_alone() {
     transaction
         .open_table(Table::Meta.definition())
         .unwrap()
-        .insert(&b"schema"[..], &2_u64.to_be_bytes()[..])
+        .insert(&b"schema"[..], &3_u64.to_be_bytes()[..])
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
     let before = fs::read(&path).unwrap();
     match open(&path) {
-        Err(Error::NewerSchema { found, known, .. }) => assert_eq!((found, known), (2, 1)),
+        Err(Error::NewerSchema { found, known, .. }) => assert_eq!((found, known), (3, 2)),
         other => panic!("{:?}", other.map(|_| ())),
     }
     assert_eq!(fs::read(&path).unwrap(), before);

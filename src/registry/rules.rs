@@ -1,0 +1,31 @@
+//! What the operator says of pushes and of how long things are kept.
+
+use std::time::Duration;
+
+/// Rules that hold for every local repository.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rules {
+    /// For how long what a tag pointed to can be restored, where its namespace says nothing
+    /// (`DEFAULT_TAG_EXPIRATION`).
+    pub time_machine: Duration,
+    /// For how long what nothing names yet is kept after its push (`PUSH_TEMP_TAG_EXPIRATION_SEC`).
+    pub grace: Duration,
+    /// For how long an upload may rest before it is given up.
+    pub upload_expiry: Duration,
+    /// Image manifests may name blobs that the repository lacks (`ALLOW_SPARSE_IMAGES`).
+    pub sparse_images: bool,
+    /// Indexes may name manifests that the repository lacks (`FEATURE_SPARSE_INDEX`).
+    pub sparse_indexes: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            time_machine: Duration::from_secs(14 * 86_400),
+            grace: Duration::from_secs(3600),
+            upload_expiry: Duration::from_secs(2 * 86_400),
+            sparse_images: false,
+            sparse_indexes: true,
+        }
+    }
+}

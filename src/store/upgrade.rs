@@ -1,0 +1,144 @@
+//! The forms that records had in earlier releases, and what they become.
+//!
+//! Read only: whatever is written has the newest form. Every record that is a value stands here.
+
+use serde::Deserialize;
+
+use super::codec::Stored;
+use crate::model::{
+    Actor, LinkRecord, ManifestRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
+    RecencyRecord, RepositoryId, RepositoryRecord, TagLifetime, TagRecord, Timestamp,
+};
+use crate::oci::{Digest, MediaType, RepositoryName};
+
+impl Stored for u64 {}
+impl Stored for LinkRecord {}
+impl Stored for NamespaceId {}
+impl Stored for RecencyRecord {}
+impl Stored for RepositoryId {}
+impl Stored for TagLifetime {}
+impl Stored for crate::model::BlobRecord {}
+
+/// Reads version 1 in the form `Old`.
+fn first<'a, Old, New>(version: u8, payload: &'a [u8]) -> Option<postcard::Result<(New, &'a [u8])>>
+where
+    Old: Deserialize<'a> + Into<New>,
+{
+    let read = || postcard::take_from_bytes::<Old>(payload);
+    (version == 1).then(|| read().map(|(old, rest)| (old.into(), rest)))
+}
+
+// === Namespaces: all were caches ===
+
+#[derive(Deserialize)]
+struct NamespaceRecord1 {
+    name: NamespaceName,
+    created: Timestamp,
+    anonymous_pull: bool,
+}
+
+impl From<NamespaceRecord1> for NamespaceRecord {
+    fn from(old: NamespaceRecord1) -> Self {
+        Self {
+            anonymous_pull: old.anonymous_pull,
+            ..Self::new(old.name, NamespaceKind::Cache, old.created)
+        }
+    }
+}
+
+impl Stored for NamespaceRecord {
+    const VERSION: u8 = 2;
+
+    fn read_old(version: u8, payload: &[u8]) -> Option<postcard::Result<(Self, &[u8])>> {
+        first::<NamespaceRecord1, Self>(version, payload)
+    }
+}
+
+// === Repositories: without visibility and state ===
+
+#[derive(Deserialize)]
+struct RepositoryRecord1 {
+    namespace: NamespaceId,
+    name: RepositoryName,
+    created: Timestamp,
+}
+
+impl From<RepositoryRecord1> for RepositoryRecord {
+    fn from(old: RepositoryRecord1) -> Self {
+        Self::new(old.namespace, old.name, old.created)
+    }
+}
+
+impl Stored for RepositoryRecord {
+    const VERSION: u8 = 2;
+
+    fn read_old(version: u8, payload: &[u8]) -> Option<postcard::Result<(Self, &[u8])>> {
+        first::<RepositoryRecord1, Self>(version, payload)
+    }
+}
+
+// === Tags: without expiry, immutability and who moved them ===
+
+#[derive(Deserialize)]
+struct TagRecord1 {
+    digest: Digest,
+    since: Timestamp,
+    validated: Timestamp,
+    missing_since: Option<Timestamp>,
+    pinned: bool,
+}
+
+impl From<TagRecord1> for TagRecord {
+    fn from(old: TagRecord1) -> Self {
+        Self {
+            validated: old.validated,
+            missing_since: old.missing_since,
+            pinned: old.pinned,
+            ..Self::new(old.digest, old.since, Actor::System)
+        }
+    }
+}
+
+impl Stored for TagRecord {
+    const VERSION: u8 = 2;
+
+    fn read_old(version: u8, payload: &[u8]) -> Option<postcard::Result<(Self, &[u8])>> {
+        first::<TagRecord1, Self>(version, payload)
+    }
+}
+
+// === Manifests: without pushes and deletions ===
+
+#[derive(Deserialize)]
+struct ManifestRecord1 {
+    media_type: MediaType,
+    size_bytes: u64,
+    children: Vec<Digest>,
+    blobs: Vec<(Digest, u64)>,
+    subject: Option<Digest>,
+    created: Timestamp,
+}
+
+impl From<ManifestRecord1> for ManifestRecord {
+    fn from(old: ManifestRecord1) -> Self {
+        Self {
+            media_type: old.media_type,
+            size_bytes: old.size_bytes,
+            children: old.children,
+            blobs: old.blobs,
+            subject: old.subject,
+            created: old.created,
+            pushed: old.created,
+            deleted: None,
+            expires_after_s: None,
+        }
+    }
+}
+
+impl Stored for ManifestRecord {
+    const VERSION: u8 = 2;
+
+    fn read_old(version: u8, payload: &[u8]) -> Option<postcard::Result<(Self, &[u8])>> {
+        first::<ManifestRecord1, Self>(version, payload)
+    }
+}

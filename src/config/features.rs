@@ -81,7 +81,6 @@ features! {
     github_login "GITHUB_LOGIN" false "Login through GitHub"
     gitlab_build "GITLAB_BUILD" false "Builds triggered by GitLab"
     google_login "GOOGLE_LOGIN" false "Login through Google"
-    helm_oci_support "HELM_OCI_SUPPORT" true "Helm charts"
     image_expiry_trigger "IMAGE_EXPIRY_TRIGGER" false "Notices before an image expires"
     image_pull_stats "IMAGE_PULL_STATS" false "Pulls are counted by tag and manifest"
     immutable_tags "IMMUTABLE_TAGS" true "Tags can be made immutable"

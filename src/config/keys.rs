@@ -24,10 +24,16 @@ pub enum Form {
     Address,
     Addresses,
     Duration,
+    Durations,
     Hosts,
     List,
+    /// Media types with lists of media types.
+    Map,
     Networks,
     Path,
+    Rate,
+    /// A duration, plain numbers being seconds.
+    Seconds,
     Size,
     Switch,
     Text,
@@ -41,10 +47,14 @@ impl Form {
             Self::Address => "address",
             Self::Addresses => "address or list",
             Self::Duration => "duration",
+            Self::Durations => "list of durations",
             Self::Hosts => "list of hosts and networks",
             Self::List => "list",
+            Self::Map => "mapping",
             Self::Networks => "list of networks",
             Self::Path => "path",
+            Self::Rate => "rate",
+            Self::Seconds => "seconds",
             Self::Size => "size",
             Self::Switch => "true or false",
             Self::Text => "text",
@@ -54,7 +64,7 @@ impl Form {
 
     /// Whether `ENTREPOT_<KEY>` can give it.
     pub(super) const fn is_flat(self) -> bool {
-        !matches!(self, Self::List)
+        !matches!(self, Self::List | Self::Map)
     }
 
     /// Whether `<KEY>_FILE` can give it. The file of a path would hold a path, which nobody means.
@@ -271,11 +281,130 @@ pub const KEYS: &[Key] = &[
         "No upstream is ever asked",
     ),
     key(
+        "REGISTRY_STATE",
+        Form::Text,
+        "normal",
+        Live,
+        "normal, or readonly: nothing is written but what caches fetch",
+    ),
+    key(
+        "DISABLE_PUSHES",
+        Form::Switch,
+        "false",
+        Live,
+        "Nothing is pushed or deleted, and nothing is collected",
+    ),
+    key(
+        "ANONYMOUS_PUSH",
+        Form::Texts,
+        "[]",
+        Restart,
+        "Organisations, made at start, in which everyone may pull, push and delete",
+    ),
+    key(
+        "CREATE_PRIVATE_REPO_ON_PUSH",
+        Form::Switch,
+        "true",
+        Live,
+        "A repository made by a push is private",
+    ),
+    key(
+        "CREATE_NAMESPACE_ON_PUSH",
+        Form::Switch,
+        "false",
+        Live,
+        "A push to a namespace that is missing makes it an organisation of the pusher",
+    ),
+    key(
+        "ALLOWED_OCI_ARTIFACT_TYPES",
+        Form::Map,
+        "(any)",
+        Live,
+        "Config media types, each with its layers' media types, that are accepted besides images",
+    ),
+    key(
+        "MAXIMUM_LAYER_SIZE",
+        Form::Size,
+        "20 GiB",
+        Live,
+        "Largest blob that can be pushed",
+    ),
+    key(
         "ALLOW_SPARSE_IMAGES",
         Form::Switch,
         "false",
-        Restart,
+        Live,
         "Image manifests may name blobs that the repository lacks",
+    ),
+    key(
+        "DEFAULT_TAG_EXPIRATION",
+        Form::Duration,
+        "2w",
+        Live,
+        "For how long deleted and moved tags can be restored, where a namespace says nothing",
+    ),
+    key(
+        "TAG_EXPIRATION_OPTIONS",
+        Form::Durations,
+        "[0s, 1d, 1w, 2w, 4w]",
+        Live,
+        "What a namespace may choose for that",
+    ),
+    key(
+        "PUSH_TEMP_TAG_EXPIRATION_SEC",
+        Form::Seconds,
+        "3600",
+        Live,
+        "For how long what no tag or index names is kept after its push",
+    ),
+    key(
+        "UPLOAD_EXPIRATION",
+        Form::Duration,
+        "2d",
+        Live,
+        "For how long an upload may rest before it is given up",
+    ),
+    key(
+        "GARBAGE_COLLECTION_FREQUENCY",
+        Form::Seconds,
+        "30",
+        Restart,
+        "How often what is due is collected",
+    ),
+    key(
+        "SCRUB_INTERVAL",
+        Form::Duration,
+        "30d",
+        Restart,
+        "In which time every blob is read once and compared with its digest; none for never",
+    ),
+    key(
+        "SCRUB_BANDWIDTH",
+        Form::Rate,
+        "10 MiB/s",
+        Restart,
+        "Most bytes a second read for that; none for no bound",
+    ),
+    key(
+        "LIBRARY_NAMESPACE",
+        Form::Text,
+        "library",
+        Restart,
+        "The namespace of references that have none",
+    ),
+    key(
+        "ROBOTS_DISALLOW",
+        Form::Switch,
+        "false",
+        Restart,
+        "No robot is made or logs in but those of ROBOTS_WHITELIST",
+    ),
+    key(
+        "ROBOTS_WHITELIST",
+        Form::Texts,
+        "[]",
+        Restart,
+        "Robots excepted from that: namespace+name",
     ),
 ];
 

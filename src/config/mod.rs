@@ -16,6 +16,7 @@ use ipnet::IpNet;
 
 use crate::model::{ByteSize, NamespaceName, UpstreamRule};
 
+mod access;
 mod address;
 mod deadlines;
 mod document;
@@ -26,10 +27,12 @@ mod fields;
 mod keys;
 mod logging;
 mod outbound;
+mod pushes;
 mod quay_keys;
 mod registry_mirrors;
 mod reload;
 mod report;
+mod retention;
 mod server;
 mod settings;
 mod source;
@@ -39,6 +42,7 @@ mod tests;
 mod upstreams;
 mod value;
 
+pub use access::{AccessConfig, RobotAccess};
 pub use deadlines::Deadlines;
 pub use environment::{Environment, ProxyEnvironment};
 pub use error::{ConfigError, Location, Warning};
@@ -46,7 +50,9 @@ pub use features::{FEATURES, Feature, Features};
 pub use keys::{Form, KEYS, Key, Reload};
 pub use logging::LogConfig;
 pub use outbound::{AllowedHost, OutboundConfig};
+pub use pushes::{Artifacts, Closed, PushConfig};
 pub use registry_mirrors::RegistryMirror;
+pub use retention::RetentionConfig;
 pub use server::{TlsConfig, UrlScheme};
 pub use source::{ConfigSource, Flags};
 
@@ -91,8 +97,9 @@ pub struct Config {
     pub log: LogConfig,
     /// No upstream is ever asked.
     pub offline: bool,
-    /// Image manifests may name blobs that the repository lacks.
-    pub allow_sparse_images: bool,
+    pub pushes: PushConfig,
+    pub retention: RetentionConfig,
+    pub access: AccessConfig,
     pub features: Features,
     /// The file it came from, `None` for what is built in.
     pub path: Option<PathBuf>,
@@ -166,6 +173,14 @@ impl Config {
             server_hostname: server_hostname.as_deref(),
         };
         let registry_mirrors = read_mirrors(fields, around, report);
+        let features = read_features(fields, report);
+        let around = pushes::Around {
+            upstreams: &upstreams,
+            listen: &listeners.listen,
+            features: &features,
+        };
+        let pushes = PushConfig::read(fields, &around, report);
+        let offline = fields.read(report, "OFFLINE", value::switch);
         Self {
             listen: listeners.listen,
             listen_metrics: listeners.metrics,
@@ -185,9 +200,11 @@ impl Config {
                 .list(report, "TRUSTED_PROXIES", address::network)
                 .unwrap_or_default(),
             log: LogConfig::read(fields, report),
-            offline: read_switch(fields, "OFFLINE", report),
-            allow_sparse_images: read_switch(fields, "ALLOW_SPARSE_IMAGES", report),
-            features: read_features(fields, report),
+            offline: offline.unwrap_or(false),
+            retention: RetentionConfig::read(fields, features.garbage_collection, report),
+            access: AccessConfig::read(fields, &features, report),
+            pushes,
+            features,
             path: None,
             server_hostname,
             upstreams,
@@ -205,11 +222,6 @@ fn unreadable(name: &str, reason: String) -> ConfigError {
         key: String::new(),
         reason,
     }
-}
-
-/// A switch that is off unless it is turned on.
-fn read_switch(fields: &Fields, key: &str, report: &mut Report<'_>) -> bool {
-    fields.read(report, key, value::switch).unwrap_or(false)
 }
 
 fn read_features(fields: &Fields, report: &mut Report<'_>) -> Features {

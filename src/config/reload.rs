@@ -51,8 +51,26 @@ const FIXED: &[Difference] = &[
     ("LOG_FORMAT", |one, other| {
         one.log.format != other.log.format
     }),
-    ("ALLOW_SPARSE_IMAGES", |one, other| {
-        one.allow_sparse_images != other.allow_sparse_images
+    ("ANONYMOUS_PUSH", |one, other| {
+        one.pushes.anonymous != other.pushes.anonymous
+    }),
+    ("GARBAGE_COLLECTION_FREQUENCY", |one, other| {
+        differ(one.retention.collect_every, other.retention.collect_every)
+    }),
+    ("SCRUB_INTERVAL", |one, other| {
+        one.retention.scrub_every != other.retention.scrub_every
+    }),
+    ("SCRUB_BANDWIDTH", |one, other| {
+        one.retention.scrub_bandwidth != other.retention.scrub_bandwidth
+    }),
+    ("LIBRARY_NAMESPACE", |one, other| {
+        differ(one.access.library.as_ref(), other.access.library.as_ref())
+    }),
+    ("ROBOTS_DISALLOW", |one, other| {
+        one.access.robots.excepted().is_some() != other.access.robots.excepted().is_some()
+    }),
+    ("ROBOTS_WHITELIST", |one, other| {
+        differ(one.access.robots.excepted(), other.access.robots.excepted())
     }),
     ("FEATURE_*", |one, other| one.features != other.features),
 ];
@@ -66,6 +84,11 @@ impl Config {
             .map(|(key, _)| *key)
             .collect()
     }
+}
+
+/// Whether two values differ that are both there; whether they are there is said by another key.
+fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
 /// A socket is bound to its organisation for the life of the process.

@@ -23,6 +23,8 @@ enum Named {
     File(String),
     /// A key of Quay's without effect here.
     Quay,
+    /// A key that was of use once, with what is to be said about it.
+    Retired(&'static str),
     /// Of the design, but not of this version.
     Later,
     Nothing,
@@ -53,12 +55,16 @@ fn name_of(key: &str) -> Named {
     if key == "MIRRORS" {
         return Named::Later;
     }
+    if let Some((_, text)) = RETIRED.iter().find(|(name, _)| *name == key) {
+        return Named::Retired(text);
+    }
     if quay_keys::is_known(key) {
         return Named::Quay;
     }
     match key.strip_suffix("_FILE").map(|key| (key, name_of(key))) {
         Some((key, Named::Key(form))) if form.has_file() => Named::File(key.to_owned()),
         Some((_, Named::Quay)) => Named::Quay,
+        Some((_, Named::Retired(text))) => Named::Retired(text),
         _ => Named::Nothing,
     }
 }
@@ -83,6 +89,7 @@ fn gather_file(document: &Document, settings: &mut Vec<Entry>, report: &mut Repo
                 }
             }
             Named::Quay => report.warn(entry.place, &entry.key, QUAY),
+            Named::Retired(text) => report.warn(entry.place, &entry.key, text),
             Named::Later => report.warn(entry.place, &entry.key, LATER),
             Named::Nothing => report.mistake(entry.place, &entry.key, unknown(&entry.key)),
         }
@@ -126,12 +133,20 @@ fn gather_environment(
             Named::Key(form) if form.is_flat() => {
                 put(&mut given, text_entry(name, text.to_owned(), place), report);
             }
-            Named::Key(_) => report.mistake(place, name, "is a list that only the file can give"),
+            Named::Key(form) => {
+                let form = form.describe();
+                report.mistake(
+                    place,
+                    name,
+                    format!("is a {form} that only the file can give"),
+                );
+            }
             Named::File(key) => match value::content(Path::new(text)) {
                 Ok(text) => put(&mut given, text_entry(&key, text, place), report),
                 Err(reason) => report.mistake(place, name, reason),
             },
             Named::Quay => report.warn(place, name, QUAY),
+            Named::Retired(text) => report.warn(place, name, text),
             Named::Later => report.warn(place, name, LATER),
             Named::Nothing => report.warn(place, name, format!("is ignored: it {}", unknown(name))),
         }
@@ -155,6 +170,19 @@ fn gather_flags(flags: &Flags, settings: &mut Vec<Entry>) {
     }
 }
 
+/// Keys of Quay that were needed once for artifacts other than images (SC-193, SC-194).
+const RETIRED: [(&str, &str); 2] = [
+    (
+        "FEATURE_HELM_OCI_SUPPORT",
+        "is deprecated and has no effect: charts are accepted like every artifact; see \
+         FEATURE_GENERAL_OCI_SUPPORT and ALLOWED_OCI_ARTIFACT_TYPES",
+    ),
+    (
+        "IGNORE_UNKNOWN_MEDIATYPES",
+        "is deprecated and has no effect: media types that are not known are accepted; see \
+         ALLOWED_OCI_ARTIFACT_TYPES",
+    ),
+];
 const QUAY: &str = "is a setting of Quay that has no effect here";
 const LATER: &str = "has no effect: this version does not mirror";
 
@@ -163,7 +191,10 @@ fn unknown(key: &str) -> String {
         let name = row.name;
         return match row.form {
             Form::Path => format!("is not a key; {name} is the path itself"),
-            _ => format!("is not a key; {name} is a list and cannot come from a file of its own"),
+            form => {
+                let form = form.describe();
+                format!("is not a key; {name} is a {form} and cannot come from a file of its own")
+            }
         };
     }
     let ours = keys::KEYS.iter().map(|key| key.name);

@@ -3,6 +3,7 @@
 mod broken;
 mod defaults;
 mod documented;
+mod local;
 mod overrides;
 mod reloads;
 

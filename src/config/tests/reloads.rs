@@ -19,6 +19,11 @@ fn what_a_running_server_takes_over_needs_no_restart() {
             "LOG_LEVEL: debug\nOFFLINE: true\nREVALIDATE_DEADLINE: 2s\nSHUTDOWN_TIMEOUT: 1s\n",
         ),
         (
+            "",
+            "REGISTRY_STATE: readonly\nDEFAULT_TAG_EXPIRATION: 1d\nMAXIMUM_LAYER_SIZE: 1 GiB\n\
+             UPLOAD_EXPIRATION: 1h\nALLOW_SPARSE_IMAGES: true\n",
+        ),
+        (
             mirror,
             "REGISTRY_MIRRORS:\n- {organization: quay.io, listen: \"127.0.0.1:1\", hostname: q}\n",
         ),
@@ -40,9 +45,31 @@ fn what_is_fixed_at_the_start_is_named() {
         ("REGISTRY_MIRRORS: []\n", vec!["REGISTRY_MIRRORS"]),
         ("LOG_FORMAT: json\n", vec!["LOG_FORMAT"]),
         ("FEATURE_PROXY_CACHE: false\n", vec!["FEATURE_*"]),
+        (
+            "FEATURE_LIBRARY_SUPPORT: false\nFEATURE_GARBAGE_COLLECTION: false\n",
+            vec!["FEATURE_*"],
+        ),
+        ("ANONYMOUS_PUSH: [guests]\n", vec!["ANONYMOUS_PUSH"]),
+        (
+            "GARBAGE_COLLECTION_FREQUENCY: 60\n",
+            vec!["GARBAGE_COLLECTION_FREQUENCY"],
+        ),
+        (
+            "SCRUB_INTERVAL: none\nSCRUB_BANDWIDTH: 1 MiB\n",
+            vec!["SCRUB_INTERVAL", "SCRUB_BANDWIDTH"],
+        ),
+        ("LIBRARY_NAMESPACE: base\n", vec!["LIBRARY_NAMESPACE"]),
+        ("ROBOTS_DISALLOW: true\n", vec!["ROBOTS_DISALLOW"]),
     ] {
         assert_eq!(restarts("", new), keys, "{new}");
     }
+}
+
+#[test]
+fn another_exception_of_robots_is_fixed_too() {
+    let only = |name: &str| format!("ROBOTS_DISALLOW: true\nROBOTS_WHITELIST: [{name}]\n");
+    let found = restarts(&only("acme+one"), &only("acme+two"));
+    assert_eq!(found, ["ROBOTS_WHITELIST"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //!  7  api            jobs                    doors (HTTP in)      clock (time in)
 //!  6  proxy                                  what the product does
 //!  5  registry                               content of a registry
-//!  4  quota                                  limits; what goes first
+//!  4  quota          accounts                limits; what goes first    people and robots
 //!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
 //!  2  config                                 what the operator said, checked
 //!  1  model                                  nouns we store
@@ -53,6 +53,7 @@
 //! **Stale tag.** One HEAD upstream for all who wait, within the revalidation deadline; no answer, or
 //! any answer but a new digest or two 404 half a minute apart, leaves what is held being served.
 
+pub mod accounts;
 pub mod api;
 pub mod app;
 pub mod blob;

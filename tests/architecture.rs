@@ -19,6 +19,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("quota", &["oci", "model", "config", "telemetry", "store"]),
     (
+        "accounts",
+        &["oci", "model", "config", "telemetry", "store"],
+    ),
+    (
         "registry",
         &[
             "oci",

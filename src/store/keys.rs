@@ -6,7 +6,10 @@
 
 use std::ops::Bound;
 
-use crate::model::{NamespaceId, NamespaceName, RepositoryId, Review, Timestamp, Unit};
+use crate::model::{
+    AppTokenId, Grantee, Member, NamespaceId, NamespaceName, RepositoryId, Review, RobotId, TeamId,
+    Timestamp, Unit, UserId,
+};
 use crate::oci::{Digest, RepositoryName, Tag};
 
 /// An encoded key.
@@ -33,6 +36,89 @@ pub(super) fn repository(id: RepositoryId) -> Key {
 /// A repository by its name below a namespace.
 pub(super) fn repository_name(namespace: NamespaceId, name: &RepositoryName) -> Key {
     [&namespace.0.to_be_bytes(), name.as_str().as_bytes()].concat()
+}
+
+pub(super) fn user(id: UserId) -> Key {
+    id.0.to_be_bytes().to_vec()
+}
+
+/// A user by e-mail address: those that differ only by case are one.
+pub(super) fn user_email(email: &str) -> Key {
+    email.to_lowercase().into_bytes()
+}
+
+pub(super) fn robot(id: RobotId) -> Key {
+    id.0.to_be_bytes().to_vec()
+}
+
+/// A robot by its short name in a namespace.
+pub(super) fn robot_name(namespace: NamespaceId, short: &str) -> Key {
+    [&namespace.0.to_be_bytes(), short.as_bytes()].concat()
+}
+
+pub(super) fn team(id: TeamId) -> Key {
+    id.0.to_be_bytes().to_vec()
+}
+
+/// A team by its name in a namespace.
+pub(super) fn team_name(namespace: NamespaceId, name: &str) -> Key {
+    [&namespace.0.to_be_bytes(), name.as_bytes()].concat()
+}
+
+/// Somebody in a team.
+pub(super) fn team_member(team: TeamId, member: Member) -> Key {
+    [&team.0.to_be_bytes()[..], &self::member(member)].concat()
+}
+
+/// A team that somebody is in, with its namespace.
+pub(super) fn member_team(member: Member, namespace: NamespaceId, team: TeamId) -> Key {
+    [
+        member_namespace(member, namespace),
+        team.0.to_be_bytes().to_vec(),
+    ]
+    .concat()
+}
+
+/// The start of every key of somebody's teams in a namespace.
+pub(super) fn member_namespace(member: Member, namespace: NamespaceId) -> Key {
+    [&self::member(member)[..], &namespace.0.to_be_bytes()].concat()
+}
+
+/// A user or a robot, so that users come first.
+pub(super) fn member(member: Member) -> Key {
+    grantee(match member {
+        Member::User(user) => Grantee::User(user),
+        Member::Robot(robot) => Grantee::Robot(robot),
+    })
+}
+
+/// A user, a robot or a team, in this order.
+pub(super) fn grantee(grantee: Grantee) -> Key {
+    let (kind, id) = match grantee {
+        Grantee::User(user) => (1, user.0),
+        Grantee::Robot(robot) => (2, robot.0),
+        Grantee::Team(team) => (3, team.0),
+    };
+    [&[kind][..], &id.to_be_bytes()].concat()
+}
+
+/// A grant on a repository.
+pub(super) fn grant(repository: RepositoryId, grantee: Grantee) -> Key {
+    [&repository.0.to_be_bytes()[..], &self::grantee(grantee)].concat()
+}
+
+/// A repository that is granted to somebody: [`grant`] the other way round.
+pub(super) fn granted(grantee: Grantee, repository: RepositoryId) -> Key {
+    [&self::grantee(grantee)[..], &repository.0.to_be_bytes()].concat()
+}
+
+pub(super) fn app_token(id: AppTokenId) -> Key {
+    id.0.to_be_bytes().to_vec()
+}
+
+/// An app token of a user.
+pub(super) fn user_app_token(user: UserId, token: AppTokenId) -> Key {
+    [user.0.to_be_bytes(), token.0.to_be_bytes()].concat()
 }
 
 pub(super) fn digest(digest: &Digest) -> Key {
@@ -174,6 +260,43 @@ pub(super) fn read_repository_name(key: &[u8]) -> Option<RepositoryName> {
     read_text(number(key)?.1)
 }
 
+/// The text that is all of `key`.
+pub(super) fn read_name(key: &[u8]) -> Option<String> {
+    read_text(key)
+}
+
+/// Who is meant, in a key of [`team_member`].
+pub(super) fn read_team_member(key: &[u8]) -> Option<Member> {
+    match read_grantee(number(key)?.1)? {
+        Grantee::User(user) => Some(Member::User(user)),
+        Grantee::Robot(robot) => Some(Member::Robot(robot)),
+        Grantee::Team(_) => None,
+    }
+}
+
+/// The namespace and the team in a key of [`member_team`].
+pub(super) fn read_member_team(key: &[u8]) -> Option<(NamespaceId, TeamId)> {
+    let (_, rest) = key.split_first()?;
+    let (namespace, team) = number(number(rest)?.1)?;
+    Some((NamespaceId(namespace), TeamId(read_number(team)?)))
+}
+
+/// To whom, in a key of [`grant`].
+pub(super) fn read_grant(key: &[u8]) -> Option<Grantee> {
+    read_grantee(number(key)?.1)
+}
+
+/// The repository in a key of [`granted`].
+pub(super) fn read_granted(key: &[u8]) -> Option<RepositoryId> {
+    let (_, rest) = key.split_first()?;
+    read_number(number(rest)?.1).map(RepositoryId)
+}
+
+/// The token in a key of [`user_app_token`].
+pub(super) fn read_user_app_token(key: &[u8]) -> Option<AppTokenId> {
+    read_number(number(key)?.1).map(AppTokenId)
+}
+
 /// The digest in a key of [`content`].
 pub(super) fn read_content(key: &[u8]) -> Option<Digest> {
     read_digest(number(key)?.1)
@@ -306,6 +429,18 @@ const SIGN: u64 = 1 << 63;
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (number, rest) = bytes.split_first_chunk()?;
     Some((u64::from_be_bytes(*number), rest))
+}
+
+/// Whom a key of [`grantee`] names.
+fn read_grantee(key: &[u8]) -> Option<Grantee> {
+    let (&kind, id) = key.split_first()?;
+    let id = read_number(id)?;
+    match kind {
+        1 => Some(Grantee::User(UserId(id))),
+        2 => Some(Grantee::Robot(RobotId(id))),
+        3 => Some(Grantee::Team(TeamId(id))),
+        _ => None,
+    }
 }
 
 fn read_text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {

@@ -18,6 +18,7 @@
 //!
 //! `tables` draws every table, `keys` and `codec` own every byte, one file a noun has its verbs.
 
+mod app_tokens;
 mod blobs;
 mod changes;
 mod codec;
@@ -29,17 +30,22 @@ mod metrics;
 mod migrate;
 mod namespaces;
 mod open;
+mod permissions;
 mod recency;
 mod referrers;
 mod repositories;
 mod reviews;
+mod robots;
 mod room;
 mod settings;
+mod signing_keys;
 mod tables;
 mod tags;
+mod teams;
 mod txn;
 mod upgrade;
 mod usage;
+mod users;
 mod writer;
 
 #[cfg(test)]
@@ -51,18 +57,24 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::watch;
 
+pub use app_tokens::AppTokens;
 pub use blobs::{Blobs, LinkChange};
 pub use error::Error;
 pub use manifests::Manifests;
 pub use namespaces::Namespaces;
+pub use permissions::Permissions;
 pub use recency::Recency;
 pub use referrers::Referrers;
 pub use repositories::Repositories;
 pub use reviews::Reviews;
+pub use robots::Robots;
 pub use settings::Settings;
+pub use signing_keys::SigningKeys;
 pub use tags::Tags;
+pub use teams::Teams;
 pub use txn::{ReadTx, Reads, WriteTx};
 pub use usage::Usage;
+pub use users::Users;
 
 use health::Health;
 use metrics::Metrics;

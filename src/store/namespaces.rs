@@ -77,4 +77,17 @@ impl Namespaces<&mut WriteTx<'_>> {
         self.0.put_record(Table::Namespaces, key, record);
         Ok(())
     }
+
+    /// Removes a namespace and its name; nothing happens if there is none.
+    ///
+    /// Its repositories, robots and teams are the caller's to remove before.
+    pub fn remove(&mut self, id: NamespaceId) -> Result<(), Error> {
+        let Some(record) = self.record(id)? else {
+            return Ok(());
+        };
+        let name = keys::namespace_name(&record.name);
+        self.0.remove(Table::NamespaceNames, name);
+        self.0.remove(Table::Namespaces, keys::namespace(id));
+        Ok(())
+    }
 }

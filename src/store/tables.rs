@@ -45,6 +45,35 @@ tables! {
     /// (namespace, name) → repository
     RepositoryNames = "repository_names.v1",
 
+    /// user → `UserRecord`; found by name through its namespace
+    Users = "users.v1",
+    /// e-mail address in lower case → user
+    UserEmails = "user_emails.v1",
+    /// robot → `RobotRecord`
+    Robots = "robots.v1",
+    /// (namespace, short name) → robot
+    RobotNames = "robot_names.v1",
+    /// team → `TeamRecord`
+    Teams = "teams.v1",
+    /// (namespace, name) → team
+    TeamNames = "team_names.v1",
+    /// (team, member) → (): who is in a team
+    TeamMembers = "team_members.v1",
+    /// (member, namespace, team) → (): which teams somebody is in
+    MemberTeams = "member_teams.v1",
+    /// (repository, grantee) → `Role`
+    Grants = "grants.v1",
+    /// (grantee, repository) → (): what is granted to somebody
+    GranteeRepositories = "grantee_repositories.v1",
+    /// app token → `AppTokenRecord`
+    AppTokens = "app_tokens.v1",
+    /// lookup → app token
+    AppTokenLookups = "app_token_lookups.v1",
+    /// (user, app token) → (): which tokens a user has
+    UserAppTokens = "user_app_tokens.v1",
+    /// key id → `SigningKeyRecord`
+    SigningKeys = "signing_keys.v1",
+
     /// (repository, digest) → `ManifestRecord`
     Manifests = "manifests.v1",
     /// digest → the document, exactly its bytes, without a version

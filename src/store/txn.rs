@@ -4,7 +4,7 @@
 //! rows of bytes. A write transaction is a read transaction with changes laid over its snapshot, so
 //! every accessor reads the same way in both, and sees what was changed before it.
 //!
-//! Tables are opened when first touched and stay open: a point read opens one of some twenty.
+//! Tables are opened when first touched and stay open: a point read opens one of some forty.
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
@@ -19,8 +19,8 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    Blobs, Error, Manifests, Namespaces, Recency, Referrers, Repositories, Reviews, Settings, Tags,
-    Usage, codec,
+    AppTokens, Blobs, Error, Manifests, Namespaces, Permissions, Recency, Referrers, Repositories,
+    Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -82,6 +82,18 @@ nouns! {
     namespaces: Namespaces,
     /// Repositories and their names.
     repositories: Repositories,
+    /// People.
+    users: Users,
+    /// Robot accounts of namespaces.
+    robots: Robots,
+    /// Teams of organisations, and who is in them.
+    teams: Teams,
+    /// What is granted on single repositories.
+    permissions: Permissions,
+    /// Tokens that users made for programs.
+    app_tokens: AppTokens,
+    /// Keys that registry tokens are signed with.
+    signing_keys: SigningKeys,
     /// Manifests, their documents, and who names whom.
     manifests: Manifests,
     /// Where tags point, and where they pointed.

@@ -6,17 +6,29 @@ use serde::Deserialize;
 
 use super::codec::Stored;
 use crate::model::{
-    Actor, LinkRecord, ManifestRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
-    RecencyRecord, RepositoryId, RepositoryRecord, TagLifetime, TagRecord, Timestamp,
+    Actor, AppTokenId, AppTokenRecord, LinkRecord, ManifestRecord, NamespaceId, NamespaceKind,
+    NamespaceName, NamespaceRecord, RecencyRecord, RepositoryId, RepositoryRecord, RobotId,
+    RobotRecord, Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId, TeamRecord, Timestamp,
+    UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
 impl Stored for u64 {}
+impl Stored for AppTokenId {}
+impl Stored for AppTokenRecord {}
 impl Stored for LinkRecord {}
 impl Stored for NamespaceId {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}
+impl Stored for RobotId {}
+impl Stored for RobotRecord {}
+impl Stored for Role {}
+impl Stored for SigningKeyRecord {}
 impl Stored for TagLifetime {}
+impl Stored for TeamId {}
+impl Stored for TeamRecord {}
+impl Stored for UserId {}
+impl Stored for UserRecord {}
 impl Stored for crate::model::BlobRecord {}
 
 /// Reads version 1 in the form `Old`.

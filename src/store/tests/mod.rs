@@ -5,6 +5,7 @@ mod model;
 mod nouns;
 mod opening;
 mod upgrade;
+mod people;
 mod writes;
 
 use std::path::{Path, PathBuf};

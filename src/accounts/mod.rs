@@ -1,0 +1,146 @@
+//! People, robots, teams, what is granted to them, and the secrets they show.
+//!
+//! Called by `auth` (who is it, what may they), `api` and `app` (who makes and changes accounts).
+//!
+//! - A change is one store transaction. Once it is durable, [`Accounts::generation`] moves, and only
+//!   then is the caller answered: whoever caches what was read here under the generation read before
+//!   never serves it after a change was answered (AZ-12).
+//! - Passwords are kept as Argon2id hashes; everything that must be shown or compared again is sealed
+//!   under a key that is not in the store ([`SealKey`]), so that the store's file alone tells none
+//!   (AU-10).
+//! - Ids are never given twice, and everything of a user, robot or team goes with it, so that a new
+//!   account of an old name inherits nothing.
+//!
+//! Does not decide about requests (`auth` does), nor limit attempts, nor know superusers that the
+//! configuration names. There is no account that nobody made (AU-05).
+
+mod app_tokens;
+mod error;
+mod metrics;
+mod name;
+mod organizations;
+mod password;
+mod permissions;
+mod rights;
+mod robots;
+mod seal;
+mod secret;
+mod teams;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub use error::{Error, Noun};
+pub use metrics::Metrics;
+pub use password::PasswordCost;
+pub use rights::{Principal, Rights};
+pub use seal::SealKey;
+pub use teams::TEAMS_OF_A_MEMBER;
+pub use users::NewUser;
+
+use crate::model::Clock;
+use crate::store::{Store, WriteTx};
+
+use password::Passwords;
+
+/// All accounts; cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    seal: SealKey,
+    passwords: Passwords,
+    seen: Arc<Seen>,
+}
+
+/// What is known without asking the store; only after-commit hooks change it.
+struct Seen {
+    generation: AtomicU64,
+    has_users: AtomicBool,
+}
+
+/// What accounts are built from.
+pub struct Parts {
+    pub store: Store,
+    pub clock: Clock,
+    pub seal: SealKey,
+    pub metrics: Metrics,
+}
+
+impl Accounts {
+    /// # Errors
+    /// The store's.
+    pub async fn new(parts: Parts) -> Result<Self, Error> {
+        Self::with_cost(parts, PasswordCost::DEFAULT).await
+    }
+
+    /// Accounts whose passwords are hashed at that cost; tests take a cheap one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn with_cost(parts: Parts, cost: PasswordCost) -> Result<Self, Error> {
+        let Parts {
+            store,
+            clock,
+            seal,
+            metrics,
+        } = parts;
+        let has_users = store.read(|tx| tx.users().has_any()).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                seal,
+                passwords: Passwords::new(cost, metrics),
+                seen: Arc::new(Seen {
+                    generation: AtomicU64::new(0),
+                    has_users: AtomicBool::new(has_users),
+                }),
+            }),
+        })
+    }
+
+    /// A number that moves with every durable change of accounts or grants made here.
+    ///
+    /// To cache what is read: read this first, then the store, and keep the two together.
+    pub fn generation(&self) -> u64 {
+        self.inner.seen.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether there is any user.
+    pub fn has_users(&self) -> bool {
+        self.inner.seen.has_users.load(Ordering::Acquire)
+    }
+
+    /// The key under which secrets of this installation are sealed.
+    pub fn seal_key(&self) -> &SealKey {
+        &self.inner.seal
+    }
+
+    /// Runs a change in one transaction; the generation moves when it is durable.
+    async fn change<T, F>(&self, f: F) -> Result<T, Error>
+    where
+        F: Fn(&mut WriteTx<'_>) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        let seen = Arc::clone(&self.inner.seen);
+        let change = move |tx: &mut WriteTx<'_>| {
+            let outcome = f(tx)?;
+            let has_users = tx.users().has_any()?;
+            let seen = Arc::clone(&seen);
+            tx.after_commit(move || {
+                seen.has_users.store(has_users, Ordering::Release);
+                seen.generation.fetch_add(1, Ordering::Release);
+            });
+            Ok(outcome)
+        };
+        self.inner.store.write(change).await
+    }
+}

@@ -1,0 +1,138 @@
+//! Secrets that the server makes up, how they are sealed, and how what is shown is compared.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
+use super::{Error, Noun, SealKey};
+use crate::model::{AppTokenRecord, RobotName, RobotRecord, Sealed, Secret};
+
+/// Characters of a robot's token (Quay).
+const ROBOT_TOKEN: usize = 64;
+
+/// Characters of each half of an app token (Quay).
+const APP_TOKEN_HALF: usize = 60;
+
+const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/// A new app token: by which it is found, and what proves it.
+pub(super) struct AppTokenCode {
+    pub(super) lookup: String,
+    pub(super) secret: Secret,
+}
+
+impl AppTokenCode {
+    pub(super) fn random() -> Self {
+        Self {
+            lookup: random(APP_TOKEN_HALF),
+            secret: Secret::new(random(APP_TOKEN_HALF)),
+        }
+    }
+
+    /// Both halves, as the user gets it.
+    pub(super) fn whole(&self) -> Secret {
+        Secret::new(format!("{}{}", self.lookup, self.secret.expose()))
+    }
+}
+
+/// The halves of what somebody shows as an app token, if it could be one.
+pub(super) fn halves(code: &str) -> Option<(&str, &str)> {
+    let whole = code.len() == 2 * APP_TOKEN_HALF;
+    whole.then(|| code.split_at_checked(APP_TOKEN_HALF))?
+}
+
+pub(super) fn new_robot_token() -> Secret {
+    Secret::new(random(ROBOT_TOKEN))
+}
+
+pub(super) fn seal_robot_token(key: &SealKey, name: &RobotName, token: &Secret) -> Sealed {
+    key.seal(token.expose().as_bytes(), &robot_context(name))
+}
+
+pub(super) fn open_robot_token(key: &SealKey, robot: &RobotRecord) -> Result<Secret, Error> {
+    open(key, &robot.token, &robot_context(&robot.name), Noun::Robot)
+}
+
+pub(super) fn seal_app_token(key: &SealKey, code: &AppTokenCode) -> Sealed {
+    let context = app_token_context(&code.lookup);
+    key.seal(code.secret.expose().as_bytes(), &context)
+}
+
+/// The second half of the token.
+pub(super) fn open_app_token(key: &SealKey, token: &AppTokenRecord) -> Result<Secret, Error> {
+    let context = app_token_context(&token.lookup);
+    open(key, &token.secret, &context, Noun::AppToken)
+}
+
+/// Whether the two are the same, in a time that does not tell where they differ (AU-09).
+pub(super) fn is_same(expected: &Secret, shown: &str) -> bool {
+    verify_slices_are_equal(expected.expose().as_bytes(), shown.as_bytes()).is_ok()
+}
+
+fn robot_context(name: &RobotName) -> Vec<u8> {
+    format!("robot token of {name}").into_bytes()
+}
+
+fn app_token_context(lookup: &str) -> Vec<u8> {
+    format!("app token {lookup}").into_bytes()
+}
+
+fn open(key: &SealKey, sealed: &Sealed, context: &[u8], noun: Noun) -> Result<Secret, Error> {
+    key.open(sealed, context)
+        .and_then(|text| std::str::from_utf8(&text).ok().map(Secret::new))
+        .ok_or(Error::SealBroken { noun })
+}
+
+/// That many characters of [`ALPHABET`], each as likely as any other.
+fn random(length: usize) -> String {
+    // The largest multiple of the alphabet in a byte: what lies above would favour its beginning.
+    const FAIR: u8 = (u8::MAX as usize / ALPHABET.len() * ALPHABET.len()) as u8;
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0; 96];
+    while text.len() < length {
+        getrandom::fill(&mut bytes).expect("the system has a source of randomness");
+        let fair = bytes.iter().filter(|&&byte| byte < FAIR);
+        let letters = fair.map(|&byte| ALPHABET[usize::from(byte) % ALPHABET.len()] as char);
+        text.extend(letters.take(length - text.len()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn made_up_secrets_use_the_whole_alphabet_and_never_repeat() {
+        let tokens: BTreeSet<String> = (0..200)
+            .map(|_| new_robot_token().expose().to_owned())
+            .collect();
+        assert_eq!(tokens.len(), 200);
+        assert!(tokens.iter().all(|token| token.len() == 64));
+        let letters: BTreeSet<u8> = tokens.iter().flat_map(|token| token.bytes()).collect();
+        assert_eq!(letters, ALPHABET.iter().copied().collect());
+    }
+
+    #[test]
+    fn an_app_token_falls_into_its_halves() {
+        let code = AppTokenCode::random();
+        let whole = code.whole();
+        assert_eq!(whole.expose().len(), 120);
+        let expected = (code.lookup.as_str(), code.secret.expose());
+        assert_eq!(halves(whole.expose()), Some(expected));
+        assert_eq!(halves("short"), None);
+        assert_eq!(
+            halves(&format!("{}é{}", "a".repeat(59), "b".repeat(59))),
+            None
+        );
+    }
+
+    #[test]
+    fn secrets_are_the_same_only_whole() {
+        let secret = Secret::new("ABC");
+        assert!(is_same(&secret, "ABC"));
+        for other in ["", "AB", "ABCD", "ABD"] {
+            assert!(!is_same(&secret, other), "{other}");
+        }
+    }
+}

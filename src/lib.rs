@@ -13,7 +13,7 @@
 //!  8  app                                    wires everything, owns process life
 //!  7  api            jobs                    doors (HTTP in)      clock (time in)
 //!  6  proxy                                  what the product does
-//!  5  registry                               content of a registry
+//!  5  registry       auth                    content of a registry  who is asking, may they
 //!  4  quota          accounts                limits; what goes first    people and robots
 //!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
 //!  2  config                                 what the operator said, checked
@@ -56,6 +56,7 @@
 pub mod accounts;
 pub mod api;
 pub mod app;
+pub mod auth;
 pub mod blob;
 pub mod config;
 pub mod http;

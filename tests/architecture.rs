@@ -23,6 +23,10 @@ const TABLE: &[(&str, &[&str])] = &[
         &["oci", "model", "config", "telemetry", "store"],
     ),
     (
+        "auth",
+        &["oci", "model", "config", "telemetry", "store", "accounts"],
+    ),
+    (
         "registry",
         &[
             "oci",

@@ -1,0 +1,224 @@
+//! Who is asking, and what may they do.
+//!
+//! Called by the doors in `api`. Credentials become an [`Identity`] ([`Auth::basic`],
+//! [`Auth::bearer`]), an identity gets a token ([`Auth::issue`]), and for every request the rights of
+//! the identity are read ([`Auth::rights`]); a token bounds them and gives none. `jobs` turns the keys
+//! ([`Auth::rotate_if_due`]).
+//!
+//! Promises: what was revoked, disabled or deleted counts at the next request; whatever cannot be
+//! found out is an error, never a right; a token or password seen a moment ago costs neither a
+//! signature check nor a hash. Nothing here is kept but the signing keys: a request by nobody writes
+//! no row. Knows no header and no status code.
+
+mod basic;
+mod claims;
+mod error;
+mod grant;
+mod identity;
+mod keys;
+mod lookup;
+mod metrics;
+mod remembered;
+mod rights;
+mod throttle;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::{Error, RefusedKind, TokenFault};
+pub use grant::{Action, Actions, Grant};
+pub use identity::Identity;
+pub use metrics::Metrics;
+pub use rights::{Allowed, Target};
+pub use token::Issued;
+
+use basic::Basic;
+use keys::Keys;
+use lookup::Lookup;
+use metrics::{Credential, Outcome};
+use rights::{Policy, Rules};
+use token::Tokens;
+
+use crate::accounts::Accounts;
+use crate::model::{Clock, NamespaceId, NamespaceName, Secret};
+use crate::oci::RepositoryName;
+use crate::store::Store;
+
+/// What decides who is who; cheap to clone.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    basic: Basic,
+    tokens: Tokens,
+    rules: Rules,
+    metrics: Metrics,
+}
+
+/// What the room is built from.
+pub struct Parts {
+    pub store: Store,
+    pub accounts: Accounts,
+    pub clock: Clock,
+    pub config: AuthConfig,
+    pub metrics: Metrics,
+}
+
+/// What the operator said.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// Issuer and audience of tokens.
+    pub service: String,
+    /// `FEATURE_ANONYMOUS_ACCESS`
+    pub anonymous_access: bool,
+    /// `FEATURE_SUPERUSERS_FULL_ACCESS`
+    pub superusers_full_access: bool,
+    /// `FEATURE_APP_SPECIFIC_TOKENS`
+    pub app_tokens: bool,
+    /// `SUPER_USERS`, beside those whose account says it.
+    pub super_users: Vec<NamespaceName>,
+    pub token_lifetime: Duration,
+    /// How long a key signs before the next one does.
+    pub key_rotation: Duration,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            service: "entrepot".to_owned(),
+            anonymous_access: true,
+            superusers_full_access: false,
+            app_tokens: true,
+            super_users: Vec::new(),
+            token_lifetime: Duration::from_secs(3600),
+            key_rotation: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// A token that was believed.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    pub identity: Identity,
+    /// What the token may be used for, as far as its holder still may.
+    pub access: Arc<[Grant]>,
+}
+
+impl Bearer {
+    /// The actions granted on a repository.
+    pub fn granted(&self, name: &RepositoryName) -> Actions {
+        let grants = self.access.iter().filter(|grant| grant.name == *name);
+        grants.fold(Actions::NONE, |sum, grant| sum.union(grant.actions))
+    }
+}
+
+impl Auth {
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            store,
+            accounts,
+            clock,
+            config,
+            metrics,
+        } = parts;
+        let policy = Policy {
+            anonymous_access: config.anonymous_access,
+            superusers_full_access: config.superusers_full_access,
+        };
+        let kept = token::kept_after_retirement(config.token_lifetime);
+        let rotation = config.key_rotation;
+        let seal = accounts.seal_key().clone();
+        let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
+        let super_users = config.super_users.into_iter().collect();
+        let lookup = Lookup::new(store, accounts.clone(), super_users);
+        let (service, lifetime) = (config.service, config.token_lifetime);
+        Self(Arc::new(Inner {
+            basic: Basic::new(
+                lookup,
+                accounts.clone(),
+                clock.clone(),
+                config.app_tokens,
+                metrics.clone(),
+            ),
+            tokens: Tokens::new(keys, service, lifetime, clock, metrics.clone()),
+            rules: Rules::new(policy, accounts, metrics.clone()),
+            metrics,
+        }))
+    }
+
+    /// Says in which namespaces anyone may create, push and delete (`ANONYMOUS_PUSH`).
+    pub fn set_anonymous_push(&self, namespaces: HashSet<NamespaceId>) {
+        self.0.rules.set_open(namespaces);
+    }
+
+    /// Whose these credentials are; `source` is where they come from.
+    ///
+    /// # Errors
+    /// [`Error::is_refusal`] if they are wrong, of a kind not taken, disabled, or tried too often;
+    /// anything else if it could not be found out.
+    ///
+    /// # Cancel safety
+    /// Dropped, a password counts as a failed attempt.
+    pub async fn basic(
+        &self,
+        username: &str,
+        password: &Secret,
+        source: IpAddr,
+    ) -> Result<Identity, Error> {
+        self.0.basic.identify(username, password, source).await
+    }
+
+    /// Whom a token stands for, and what it may be used for.
+    ///
+    /// # Errors
+    /// [`Error::Token`] if it is not ours, has ended, or its holder is gone or disabled.
+    pub async fn bearer(&self, token: &str) -> Result<Bearer, Error> {
+        let result = self.believe(token).await;
+        let outcome = Outcome::of(&result);
+        self.0.metrics.count(Credential::Bearer, outcome);
+        result
+    }
+
+    async fn believe(&self, token: &str) -> Result<Bearer, Error> {
+        let verified = self.0.tokens.verify(token).await?;
+        let identity = self.0.basic.lookup.living(verified.holder).await?;
+        Ok(Bearer {
+            identity: identity.ok_or(TokenFault::Holder)?,
+            access: Arc::clone(&verified.access),
+        })
+    }
+
+    /// A token for `identity`, for at most what `access` says.
+    ///
+    /// The caller has cut `access` to what is allowed ([`Allowed::within`]).
+    ///
+    /// # Errors
+    /// [`Error::TokenTooLong`] if so much was asked for that no client could send it back.
+    pub async fn issue(&self, identity: &Identity, access: &[Grant]) -> Result<Issued, Error> {
+        self.0.tokens.issue(identity, access).await
+    }
+
+    /// What `identity` may do there, now.
+    ///
+    /// # Errors
+    /// If the store cannot be read. Nothing is allowed then, and nothing known to be forbidden: the
+    /// request fails (AZ-15).
+    pub async fn rights(&self, identity: &Identity, target: &Target) -> Result<Allowed, Error> {
+        self.0.rules.of(identity, target).await
+    }
+
+    /// Replaces the signing key when it has signed for its time, and removes those whose tokens have
+    /// all ended. Makes the first one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn rotate_if_due(&self) -> Result<(), Error> {
+        self.0.tokens.keys().rotate_if_due().await
+    }
+}

@@ -1,0 +1,495 @@
+//! What somebody may do somewhere: the one place that decides it.
+//!
+//! [`decide`] is a pure function of what `accounts` knows of the principal, of the repository as it is
+//! now, and of the configuration. Only the first is remembered, under the generation of the accounts,
+//! so that every change of accounts, visibility or state counts at the next request (AZ-12, AZ-16). A
+//! failure to find out is an error and never a decision (AZ-15).
+
+use std::collections::HashSet;
+
+use arc_swap::ArcSwap;
+use moka::sync::Cache;
+
+use super::grant::{Action, Actions};
+use super::{Error, Identity, Metrics};
+use crate::accounts::{Accounts, Principal, Rights};
+use crate::model::{
+    NamespaceId, NamespaceKind, NamespaceRecord, RepositoryId, RepositoryRecord, RepositoryState,
+    Role, Visibility,
+};
+
+/// Decisions remembered; about 100 bytes each.
+const REMEMBERED: u64 = 65_536;
+
+/// What is asked about: a namespace, and a repository of it where there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    pub namespace: NamespaceId,
+    pub kind: NamespaceKind,
+    /// Of a cache: whether everyone may pull.
+    pub anonymous_pull: bool,
+    /// `None` for one that does not exist (yet).
+    pub repository: Option<(RepositoryId, Visibility, RepositoryState)>,
+}
+
+impl Target {
+    /// The target as its records have it.
+    pub fn new(
+        namespace: NamespaceId,
+        record: &NamespaceRecord,
+        repository: Option<(RepositoryId, &RepositoryRecord)>,
+    ) -> Self {
+        Self {
+            namespace,
+            kind: record.kind,
+            anonymous_pull: record.anonymous_pull,
+            repository: repository.map(|(id, record)| (id, record.visibility, record.state)),
+        }
+    }
+}
+
+/// What may be done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Allowed {
+    pub pull: bool,
+    pub push: bool,
+    pub delete: bool,
+    /// Settings and grants.
+    pub admin: bool,
+    /// Making repositories in the namespace.
+    pub create: bool,
+}
+
+impl Allowed {
+    pub const NONE: Self = Self {
+        pull: false,
+        push: false,
+        delete: false,
+        admin: false,
+        create: false,
+    };
+    pub const ALL: Self = Self {
+        pull: true,
+        push: true,
+        delete: true,
+        admin: true,
+        create: true,
+    };
+
+    /// Whether `action` may be done; [`Action::All`] is to manage what also takes pushes.
+    pub const fn allows(self, action: Action) -> bool {
+        match action {
+            Action::Pull => self.pull,
+            Action::Push => self.push,
+            Action::Delete => self.delete,
+            Action::All => self.admin && self.pull && self.push && self.delete,
+        }
+    }
+
+    /// What of `asked` is allowed: a token never says more than its holder could do when it was
+    /// issued (AU-03). `*` stands for every action and shrinks to those that are allowed.
+    #[must_use]
+    pub fn within(self, asked: Actions) -> Actions {
+        let wanted = Action::ALL.into_iter();
+        wanted
+            .filter(|action| asked.allows(*action) && self.allows(*action))
+            .filter(|action| *action != Action::All || asked.iter().any(|it| it == Action::All))
+            .collect()
+    }
+}
+
+/// What of the configuration bears on rights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    /// `FEATURE_ANONYMOUS_ACCESS`
+    pub(super) anonymous_access: bool,
+    /// `FEATURE_SUPERUSERS_FULL_ACCESS`
+    pub(super) superusers_full_access: bool,
+}
+
+/// Who asks, as far as the decision goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asker {
+    Anonymous,
+    Known { superuser: bool, rights: Rights },
+}
+
+pub(super) struct Rules {
+    policy: Policy,
+    /// `ANONYMOUS_PUSH`: whoever reaches the port may push there.
+    open: ArcSwap<HashSet<NamespaceId>>,
+    remembered: Cache<(Principal, NamespaceId, Option<RepositoryId>), (u64, Rights)>,
+    accounts: Accounts,
+    metrics: Metrics,
+}
+
+impl Rules {
+    pub(super) fn new(policy: Policy, accounts: Accounts, metrics: Metrics) -> Self {
+        Self {
+            policy,
+            open: ArcSwap::default(),
+            remembered: Cache::new(REMEMBERED),
+            accounts,
+            metrics,
+        }
+    }
+
+    pub(super) fn set_open(&self, namespaces: HashSet<NamespaceId>) {
+        self.open.store(namespaces.into());
+    }
+
+    pub(super) async fn of(&self, identity: &Identity, target: &Target) -> Result<Allowed, Error> {
+        let asker = match identity.principal() {
+            None => Asker::Anonymous,
+            Some(principal) => Asker::Known {
+                superuser: identity.is_superuser(),
+                rights: self.of_principal(principal, target).await?,
+            },
+        };
+        let is_open = self.open.load().contains(&target.namespace);
+        Ok(decide(asker, target, self.policy, is_open))
+    }
+
+    async fn of_principal(&self, principal: Principal, target: &Target) -> Result<Rights, Error> {
+        let repository = target.repository.map(|(id, ..)| id);
+        let key = (principal, target.namespace, repository);
+        // Taken before the rows are read: what changes meanwhile makes this answer an old one.
+        let generation = self.accounts.generation();
+        if let Some((read, rights)) = self.remembered.get(&key)
+            && read == generation
+        {
+            return Ok(rights);
+        }
+        let rights = self
+            .accounts
+            .rights(principal, target.namespace, repository)
+            .await?;
+        self.metrics.rights.inc();
+        self.remembered.insert(key, (generation, rights));
+        Ok(rights)
+    }
+}
+
+fn decide(asker: Asker, target: &Target, policy: Policy, is_open: bool) -> Allowed {
+    if asker == Asker::Anonymous && !policy.anonymous_access {
+        return Allowed::NONE;
+    }
+    match target.kind {
+        NamespaceKind::Cache => in_cache(asker, target),
+        NamespaceKind::Organization | NamespaceKind::User(_) => {
+            let own = own(asker, target, policy);
+            let open = if is_open { open() } else { published(target) };
+            writable(union(own, open), target)
+        }
+    }
+}
+
+/// A cache is written by what it caches only. Those configured are owned by the superusers.
+fn in_cache(asker: Asker, target: &Target) -> Allowed {
+    let (owner, reader) = match asker {
+        Asker::Anonymous => (false, false),
+        Asker::Known { superuser, rights } => (
+            superuser || rights.role == Some(Role::Admin),
+            rights.member || rights.role.is_some(),
+        ),
+    };
+    Allowed {
+        pull: target.anonymous_pull || reader || owner,
+        admin: owner,
+        ..Allowed::NONE
+    }
+}
+
+/// What the asker has by name: as owner, through teams or by grants.
+fn own(asker: Asker, target: &Target, policy: Policy) -> Allowed {
+    let Asker::Known { superuser, rights } = asker else {
+        return Allowed::NONE;
+    };
+    if superuser && policy.superusers_full_access {
+        return Allowed::ALL;
+    }
+    // Who may make a repository pushes into one that is not there yet, and reads what arrived
+    // meanwhile: clients ask for both in the one token of a push.
+    let makes = target.repository.is_none() && rights.may_create;
+    let has = |role| rights.role >= Some(role);
+    Allowed {
+        pull: has(Role::Read) || makes,
+        push: has(Role::Write) || makes,
+        delete: has(Role::Write),
+        admin: has(Role::Admin),
+        create: rights.may_create,
+    }
+}
+
+/// What everyone has where anyone may push.
+const fn open() -> Allowed {
+    Allowed {
+        admin: false,
+        ..Allowed::ALL
+    }
+}
+
+/// What everyone has in a public repository.
+const fn published(target: &Target) -> Allowed {
+    Allowed {
+        pull: matches!(target.repository, Some((_, Visibility::Public, _))),
+        ..Allowed::NONE
+    }
+}
+
+/// Takes away what the state of the repository forbids to everybody.
+const fn writable(allowed: Allowed, target: &Target) -> Allowed {
+    match target.repository {
+        Some((_, _, RepositoryState::ReadOnly)) => Allowed {
+            push: false,
+            delete: false,
+            ..allowed
+        },
+        Some((_, _, RepositoryState::Normal)) | None => allowed,
+    }
+}
+
+const fn union(one: Allowed, other: Allowed) -> Allowed {
+    Allowed {
+        pull: one.pull || other.pull,
+        push: one.push || other.push,
+        delete: one.delete || other.delete,
+        admin: one.admin || other.admin,
+        create: one.create || other.create,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UserId;
+
+    const NORMAL: Policy = Policy {
+        anonymous_access: true,
+        superusers_full_access: false,
+    };
+    const PULL: Allowed = Allowed {
+        pull: true,
+        ..Allowed::NONE
+    };
+    const WRITE: Allowed = Allowed {
+        push: true,
+        delete: true,
+        ..PULL
+    };
+    const ADMIN: Allowed = Allowed {
+        admin: true,
+        ..WRITE
+    };
+    const KINDS: [NamespaceKind; 2] = [NamespaceKind::Organization, NamespaceKind::User(UserId(1))];
+
+    fn target(kind: NamespaceKind, repository: Option<(Visibility, RepositoryState)>) -> Target {
+        Target {
+            namespace: NamespaceId(1),
+            kind,
+            anonymous_pull: false,
+            repository: repository.map(|(seen, state)| (RepositoryId(1), seen, state)),
+        }
+    }
+
+    fn normal(kind: NamespaceKind, visibility: Visibility) -> Target {
+        target(kind, Some((visibility, RepositoryState::Normal)))
+    }
+
+    fn known(role: Option<Role>, may_create: bool, member: bool) -> Asker {
+        Asker::Known {
+            superuser: false,
+            rights: Rights {
+                role,
+                may_create,
+                member,
+            },
+        }
+    }
+
+    fn superuser() -> Asker {
+        let Asker::Known { rights, .. } = known(None, false, false) else {
+            unreachable!("known is known");
+        };
+        Asker::Known {
+            superuser: true,
+            rights,
+        }
+    }
+
+    fn everyone() -> Vec<Asker> {
+        let roles = [None, Some(Role::Read), Some(Role::Write), Some(Role::Admin)];
+        let known = roles.into_iter().flat_map(|role| {
+            [(false, false), (true, true), (false, true)]
+                .map(|(creates, member)| known(role, creates, member))
+        });
+        known.chain([Asker::Anonymous, superuser()]).collect()
+    }
+
+    /// What roles and visibility give in a local repository.
+    #[test]
+    fn roles_and_visibility_in_a_local_repository() {
+        for kind in KINDS {
+            let rows = [
+                (Asker::Anonymous, Allowed::NONE, PULL),
+                (known(None, false, false), Allowed::NONE, PULL),
+                (known(None, false, true), Allowed::NONE, PULL),
+                (known(Some(Role::Read), false, false), PULL, PULL),
+                (known(Some(Role::Write), false, false), WRITE, WRITE),
+                (known(Some(Role::Admin), false, false), ADMIN, ADMIN),
+                (superuser(), Allowed::NONE, PULL),
+            ];
+            for (asker, private, public) in rows {
+                let at = |visibility| decide(asker, &normal(kind, visibility), NORMAL, false);
+                assert_eq!(at(Visibility::Private), private, "{asker:?}");
+                assert_eq!(at(Visibility::Public), public, "{asker:?}");
+            }
+        }
+    }
+
+    /// A creator pushes into what is not there yet, and into nothing that others made.
+    #[test]
+    fn a_missing_repository_is_pushed_by_who_may_create_it() {
+        let missing = target(NamespaceKind::Organization, None);
+        let creator = known(None, true, true);
+        let allowed = decide(creator, &missing, NORMAL, false);
+        assert!(allowed.push && allowed.pull && allowed.create && !allowed.delete);
+        let existing = normal(NamespaceKind::Organization, Visibility::Private);
+        let allowed = decide(creator, &existing, NORMAL, false);
+        assert!(allowed.create && !allowed.push && !allowed.pull);
+        for asker in [Asker::Anonymous, known(None, false, true), superuser()] {
+            assert_eq!(decide(asker, &missing, NORMAL, false), Allowed::NONE);
+        }
+    }
+
+    /// Quay's repository states: a read-only repository takes nothing from anybody.
+    #[test]
+    fn nobody_writes_to_a_read_only_repository() {
+        let full = Policy {
+            superusers_full_access: true,
+            ..NORMAL
+        };
+        for (asker, is_open) in everyone()
+            .into_iter()
+            .flat_map(|it| [(it, false), (it, true)])
+        {
+            let repository = Some((Visibility::Public, RepositoryState::ReadOnly));
+            let target = target(NamespaceKind::Organization, repository);
+            let allowed = decide(asker, &target, full, is_open);
+            assert!(
+                allowed.pull && !allowed.push && !allowed.delete,
+                "{asker:?}"
+            );
+        }
+    }
+
+    /// AZ-05: nobody pushes into a cache, its owner included.
+    #[test]
+    fn nobody_writes_to_a_cache() {
+        let full = Policy {
+            superusers_full_access: true,
+            ..NORMAL
+        };
+        for (asker, is_open) in everyone()
+            .into_iter()
+            .flat_map(|it| [(it, false), (it, true)])
+        {
+            for repository in [None, Some((Visibility::Public, RepositoryState::Normal))] {
+                let target = target(NamespaceKind::Cache, repository);
+                let allowed = decide(asker, &target, full, is_open);
+                assert!(
+                    !allowed.push && !allowed.delete && !allowed.create,
+                    "{asker:?}"
+                );
+            }
+        }
+    }
+
+    /// DESIGN, "Who may pull from a cache"; what a repository of it says about visibility is nothing.
+    #[test]
+    fn a_cache_is_pulled_by_everyone_or_by_members_and_readers() {
+        let closed = normal(NamespaceKind::Cache, Visibility::Public);
+        let open = Target {
+            anonymous_pull: true,
+            ..closed
+        };
+        let rows = [
+            (Asker::Anonymous, false),
+            (known(None, false, false), false),
+            (known(None, false, true), true),
+            (known(Some(Role::Read), false, false), true),
+            (superuser(), true),
+        ];
+        for (asker, pulls) in rows {
+            assert_eq!(
+                decide(asker, &closed, NORMAL, false).pull,
+                pulls,
+                "{asker:?}"
+            );
+            assert!(decide(asker, &open, NORMAL, false).pull, "{asker:?}");
+        }
+    }
+
+    #[test]
+    fn without_anonymous_access_nobody_is_nobody() {
+        let policy = Policy {
+            anonymous_access: false,
+            ..NORMAL
+        };
+        let cache = Target {
+            anonymous_pull: true,
+            ..target(NamespaceKind::Cache, None)
+        };
+        let public = normal(NamespaceKind::Organization, Visibility::Public);
+        for (target, is_open) in [(cache, false), (public, false), (public, true)] {
+            assert_eq!(
+                decide(Asker::Anonymous, &target, policy, is_open),
+                Allowed::NONE
+            );
+            let stranger = known(None, false, false);
+            assert!(decide(stranger, &target, policy, is_open).pull);
+        }
+    }
+
+    /// `ANONYMOUS_PUSH` gives everything but settings, and takes nothing from who has more.
+    #[test]
+    fn everyone_writes_where_anonymous_push_is_on() {
+        for repository in [None, Some((Visibility::Private, RepositoryState::Normal))] {
+            let target = target(NamespaceKind::Organization, repository);
+            let allowed = decide(Asker::Anonymous, &target, NORMAL, true);
+            assert_eq!(allowed, open());
+            let owner = known(Some(Role::Admin), true, true);
+            assert_eq!(decide(owner, &target, NORMAL, true), Allowed::ALL);
+        }
+    }
+
+    #[test]
+    fn superusers_have_others_content_only_if_the_operator_says_so() {
+        let policy = Policy {
+            superusers_full_access: true,
+            ..NORMAL
+        };
+        let private = normal(NamespaceKind::User(UserId(9)), Visibility::Private);
+        assert_eq!(decide(superuser(), &private, NORMAL, false), Allowed::NONE);
+        assert_eq!(decide(superuser(), &private, policy, false), Allowed::ALL);
+        let stranger = known(None, false, false);
+        assert_eq!(decide(stranger, &private, policy, false), Allowed::NONE);
+    }
+
+    /// AU-03: what is asked for shrinks to what is allowed, and `*` widens nothing.
+    #[test]
+    fn actions_shrink_to_what_is_allowed() {
+        let asked = |actions: &[Action]| actions.iter().copied().collect::<Actions>();
+        let everything = asked(&[Action::All]);
+        assert_eq!(PULL.within(everything), asked(&[Action::Pull]));
+        assert_eq!(Allowed::ALL.within(everything), asked(&Action::ALL));
+        assert_eq!(Allowed::NONE.within(everything), Actions::NONE);
+        let both = asked(&[Action::Pull, Action::Push]);
+        assert_eq!(Allowed::ALL.within(both), both);
+        assert_eq!(PULL.within(both), asked(&[Action::Pull]));
+        assert_eq!(
+            WRITE.within(asked(&[Action::Delete])),
+            asked(&[Action::Delete])
+        );
+    }
+}

@@ -52,6 +52,26 @@
 //!
 //! **Stale tag.** One HEAD upstream for all who wait, within the revalidation deadline; no answer, or
 //! any answer but a new digest or two 404 half a minute apart, leaves what is held being served.
+//!
+//! **Login.** `api::v2` token door → `auth` turns name and password into an identity (`accounts` hashes,
+//! throttled, remembered for a minute) → rights as they are now bound what the token says → signed by the
+//! ring of keys. At each later request `auth` believes the token, and reads the rights again: cached under
+//! `accounts`' generation, which every change of accounts or grants moves.
+//!
+//! **Push.** A session id is made from nothing but random bytes, repository and person under a MAC: no row,
+//! no file. Pieces go through `registry::uploads`, which reserves room in `quota`, to `blob`, and are
+//! durable when answered. The last request compares the digest, renames the file and links the blob to
+//! its repository; a mount does only that. The manifest comes last: `oci` checks its form, `registry::push`
+//! in one transaction that what it names is here, its row, its referrer entry and its tags, which move only
+//! through `registry::pointing`.
+//!
+//! **Deletion.** One transaction: the tag ends, or the manifest is marked and all its tags end; a lifetime is
+//! written from which it can be restored, and a review for when it no longer can. The bytes stay.
+//!
+//! **Collection.** Whoever may make something unneeded has written a review `(due, what)` in the same
+//! transaction. `jobs` turns `registry::gc`, which takes reviews that are due in short transactions: still needed,
+//! put off, or removed, row first, file after, under the lock that publication of the same digest takes.
+//! Nothing is searched for that; a daily look for what was forgotten only proves that there is nothing.
 
 pub mod accounts;
 pub mod api;

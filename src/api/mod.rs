@@ -21,14 +21,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::http::StatusCode;
 use arc_swap::ArcSwap;
 
+use crate::accounts::Accounts;
+use crate::auth::Auth;
 use crate::http::{self, Exchange, Handler, Match, Operation, Request, Response, Router, response};
+use crate::model::NamespaceName;
 use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
 use routes::Door;
 use state::State;
 
-pub use state::{Entrance, MirrorAddress, Site};
+pub use state::{Entrance, MirrorAddress, Pushes, Site};
 
 /// All doors.
 pub struct Api {
@@ -48,6 +51,13 @@ pub struct Parts {
     pub site: Site,
     /// `FEATURE_PUBLIC_CATALOG`
     pub public_catalog: bool,
+    pub accounts: Accounts,
+    pub auth: Auth,
+    pub pushes: Pushes,
+    /// `LIBRARY_NAMESPACE`, where references without a namespace are taken.
+    pub library: Option<NamespaceName>,
+    /// `FEATURE_REFERRERS_API`
+    pub referrers: bool,
 }
 
 impl Api {
@@ -61,6 +71,11 @@ impl Api {
             entrances,
             site,
             public_catalog,
+            accounts,
+            auth,
+            pushes,
+            library,
+            referrers,
         } = parts;
         Ok(Self {
             site: routes::site()?,
@@ -73,6 +88,11 @@ impl Api {
                 entrances,
                 public_catalog: AtomicBool::new(public_catalog),
                 draining: AtomicBool::new(false),
+                accounts,
+                auth,
+                pushes: ArcSwap::from_pointee(pushes),
+                library: ArcSwap::from_pointee(library),
+                referrers,
             },
         })
     }
@@ -87,21 +107,25 @@ impl Api {
         self.state.site.store(Arc::new(site));
     }
 
-    async fn answer(&self, request: &Request) -> Response {
-        let Some(exchange) = request.extensions().get::<Exchange>() else {
+    /// Takes over what a changed configuration says of pushes.
+    pub fn set_pushes(&self, pushes: Pushes) {
+        self.state.pushes.store(Arc::new(pushes));
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let Some(exchange) = request.extensions().get::<Exchange>().cloned() else {
             // The server puts one into every request.
             return response::empty(StatusCode::INTERNAL_SERVER_ERROR);
         };
         let path = request.uri().path();
+        let is_v2 = path == "/v2" || path.starts_with("/v2/");
         let entrance = self.state.entrances.get(exchange.listener);
         match entrance.unwrap_or(&Entrance::Site) {
-            Entrance::Metrics => self.by_table(&self.probes, exchange, request).await,
-            _ if path != "/v2" && !path.starts_with("/v2/") => {
-                self.by_table(&self.site, exchange, request).await
-            }
-            Entrance::Site => v2::answer(&self.state, exchange, None, request).await,
+            Entrance::Metrics => self.by_table(&self.probes, &exchange, &request).await,
+            _ if !is_v2 => self.by_table(&self.site, &exchange, &request).await,
+            Entrance::Site => v2::answer(&self.state, &exchange, None, request).await,
             Entrance::Mirror(organization) => {
-                v2::answer(&self.state, exchange, Some(organization), request).await
+                v2::answer(&self.state, &exchange, Some(organization), request).await
             }
         }
     }
@@ -131,7 +155,7 @@ impl Api {
 
 impl Handler for Api {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
-        let mut answer = self.answer(&request).await;
+        let mut answer = self.answer(request).await;
         headers::secure(answer.headers_mut());
         answer
     }

@@ -12,6 +12,11 @@ impl<'a> Query<'a> {
         Self(uri.query().unwrap_or(""))
     }
 
+    /// The same of a form, whose text has the form of a query.
+    pub(super) const fn of_text(text: &'a str) -> Self {
+        Self(text)
+    }
+
     /// The first value of a parameter, percent-decoded; `+` stays `+`, because clients send artifact
     /// types with a raw one.
     pub(super) fn value(&self, name: &str) -> Option<Cow<'a, str>> {

@@ -5,7 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 
+use crate::accounts::Accounts;
+use crate::auth::Auth;
+use crate::config::Closed;
 use crate::model::{ByteSize, NamespaceName};
+use crate::oci::ArtifactTypes;
 use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
@@ -53,6 +57,22 @@ pub struct Site {
     pub disk_reserve: ByteSize,
 }
 
+/// What may be pushed.
+#[derive(Clone, Debug)]
+pub struct Pushes {
+    /// Why nothing can be written; `None` if it can.
+    pub closed: Option<Closed>,
+    /// A repository made by a push is private.
+    pub create_private: bool,
+    /// A push to a namespace that is missing makes it.
+    pub create_namespace: bool,
+    /// Organisations in which anyone may push.
+    pub anonymous: Vec<NamespaceName>,
+    pub artifacts: ArtifactTypes,
+    /// Largest blob.
+    pub maximum_layer: ByteSize,
+}
+
 /// Everything a door may need.
 pub(super) struct State {
     pub(super) proxy: Proxy,
@@ -63,6 +83,13 @@ pub(super) struct State {
     pub(super) entrances: Vec<Entrance>,
     /// `FEATURE_PUBLIC_CATALOG`
     pub(super) public_catalog: AtomicBool,
+    pub(super) accounts: Accounts,
+    pub(super) auth: Auth,
+    pub(super) pushes: ArcSwap<Pushes>,
+    /// The namespace of references that have none.
+    pub(super) library: ArcSwap<Option<NamespaceName>>,
+    /// `FEATURE_REFERRERS_API`
+    pub(super) referrers: bool,
     /// The process is ending: it still answers, and says that it will not for long.
     pub(super) draining: AtomicBool,
 }

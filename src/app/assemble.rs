@@ -2,30 +2,40 @@
 //!
 //! The server and commands that work without one are made of the same services.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
 use super::lock::Lock;
+use super::secret::InstallationSecret;
+use crate::accounts::{self, Accounts};
+use crate::auth::{self, Auth, AuthConfig};
 use crate::blob::BlobStore;
-use crate::config::Config;
+use crate::config::{Artifacts, Config};
 use crate::jobs::{self, Intervals};
-use crate::model::{ByteSize, Clock, NamespaceName};
+use crate::model::{ByteSize, Clock, NamespaceId, NamespaceKind, NamespaceName};
+use crate::oci::ArtifactTypes;
 use crate::outbound::{Names, Outbound};
 use crate::proxy::{self, Proxy};
 use crate::quota::{self, DiskSpace, Ledger};
-use crate::registry::{self, Registry};
+use crate::registry::{self, Pace, Registry};
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
-use crate::{http, upstream};
+use crate::{api, http, upstream};
 
 /// Everything below the doors.
 pub(super) struct Services {
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
+    pub(super) accounts: Accounts,
+    /// Superusers by the configuration; the store knows others.
+    pub(super) super_users: Vec<NamespaceName>,
     pub(super) proxy: Proxy,
+    pub(super) auth: Auth,
     pub(super) disk_reserve: ByteSize,
+    /// How fast a scrub reads if nothing is said (`SCRUB_BANDWIDTH`).
+    pub(super) scrub_bandwidth: Option<ByteSize>,
     pub(super) http_metrics: http::Metrics,
     jobs_metrics: jobs::Metrics,
     quota_metrics: quota::Metrics,
@@ -43,7 +53,7 @@ impl Services {
     pub(super) async fn open(config: &Config, clock: Clock, lock: Lock) -> Result<Self, Error> {
         let metrics = Metrics::new()?;
         let families = metrics.registry();
-        let (store, blobs) = open_files(config, &metrics).await?;
+        let (store, blobs, secret) = open_files(config, &metrics).await?;
         let disk_reserve = match config.disk_reserve {
             Some(bytes) => bytes,
             None => quota::default_disk_reserve(ByteSize(blobs.disk()?.total_bytes)),
@@ -53,16 +63,18 @@ impl Services {
         if ledger.disk_deficit() > 0 {
             tracing::warn!(
                 missing_bytes = ledger.disk_deficit(),
-                "the disk has less free space than its reserve; nothing is kept until it has more"
+                "the disk has less free space than its reserve; nothing is kept, and pushes are refused, until it has more"
             );
         }
+        let accounts = open_accounts(&secret, &store, &clock, families).await?;
         let registry = Registry::new(registry::Parts {
-            store,
+            store: store.clone(),
             blobs,
             ledger,
-            clock,
+            clock: clock.clone(),
             hot_cache: config.hot_cache,
-            rules: registry::Rules::default(),
+            rules: rules(config),
+            session_secret: secret.session_key(),
             metrics: registry::Metrics::new(families)?,
         });
         registry.recall_uses().await?;
@@ -82,14 +94,26 @@ impl Services {
         };
         let proxy = Proxy::new(parts, config.upstreams.clone()).await?;
         proxy.set_hostnames(hostnames(config));
+        let auth = Auth::new(auth::Parts {
+            store,
+            accounts: accounts.clone(),
+            clock,
+            config: auth_config(config),
+            metrics: auth::Metrics::new(families)?,
+        });
+        auth.set_anonymous_push(open_organizations(config, &registry, &accounts).await?);
         Ok(Self {
+            auth,
             http_metrics: http::Metrics::new(families)?,
             jobs_metrics: jobs::Metrics::new(families)?,
             quota_metrics: quota::Metrics::new(families)?,
             metrics,
             registry,
+            accounts,
+            super_users: config.super_users.clone(),
             proxy,
             disk_reserve,
+            scrub_bandwidth: config.retention.scrub_bandwidth,
             lock: Arc::new(lock),
         })
     }
@@ -105,6 +129,10 @@ impl Services {
             proxy: self.proxy.clone(),
             metrics: self.jobs_metrics.clone(),
             quota_metrics: self.quota_metrics.clone(),
+            auth: self.auth.clone(),
+            scrub_pace: Pace {
+                bytes_per_second: self.scrub_bandwidth.map(ByteSize::bytes),
+            },
             intervals,
             reread_files: Arc::new(reread_files),
         }
@@ -119,8 +147,88 @@ pub(super) fn hostnames(config: &Config) -> HashMap<String, NamespaceName> {
         .collect()
 }
 
+/// What the configuration says of local repositories.
+pub(super) fn rules(config: &Config) -> registry::Rules {
+    registry::Rules {
+        time_machine: config.retention.time_machine,
+        grace: config.retention.grace,
+        upload_expiry: config.retention.upload_expiry,
+        sparse_images: config.pushes.sparse_images,
+        may_collect: config.pushes.closed.is_none(),
+        sparse_indexes: config.pushes.sparse_indexes,
+    }
+}
+
+/// What the configuration says of how often the loops turn.
+pub(super) fn intervals(config: &Config) -> Intervals {
+    Intervals {
+        collection: config.retention.collect_every,
+        scrub: config.retention.scrub_every,
+        ..Intervals::default()
+    }
+}
+
+/// What the configuration says of pushes.
+pub(super) fn pushes(config: &Config) -> api::Pushes {
+    let pushes = &config.pushes;
+    let artifacts = match &pushes.artifacts {
+        Artifacts::Any => ArtifactTypes::any(),
+        Artifacts::Images => ArtifactTypes::images_only(),
+        Artifacts::Listed(types) => {
+            ArtifactTypes::listed(types.iter().map(|(config, layers)| {
+                (config.to_string(), layers.iter().map(ToString::to_string))
+            }))
+        }
+    };
+    api::Pushes {
+        closed: pushes.closed,
+        create_private: pushes.create_private,
+        create_namespace: pushes.create_namespace,
+        anonymous: pushes.anonymous.clone(),
+        artifacts,
+        maximum_layer: pushes.maximum_layer,
+    }
+}
+
+fn auth_config(config: &Config) -> AuthConfig {
+    AuthConfig {
+        anonymous_access: config.access.anonymous,
+        superusers_full_access: config.access.superusers_full_access,
+        app_tokens: config.access.app_tokens,
+        robots: config.access.robots.clone(),
+        super_users: config.super_users.clone(),
+        ..AuthConfig::default()
+    }
+}
+
+/// The organisations in which anyone may push, made where they are missing.
+async fn open_organizations(
+    config: &Config,
+    registry: &Registry,
+    accounts: &Accounts,
+) -> Result<HashSet<NamespaceId>, Error> {
+    let mut open = HashSet::new();
+    for name in &config.pushes.anonymous {
+        let id = match registry.namespace(name).await? {
+            Some((id, record)) if record.kind == NamespaceKind::Organization => id,
+            Some(_) => {
+                return Err(Error::Refused(format!(
+                    "ANONYMOUS_PUSH names {name}, which is a cache or a person's; give an \
+                     organisation's name"
+                )));
+            }
+            None => accounts.create_organization(name, None).await?,
+        };
+        open.insert(id);
+    }
+    Ok(open)
+}
+
 /// Both read and write files, so they are opened on the blocking pool.
-async fn open_files(config: &Config, metrics: &Metrics) -> Result<(Store, BlobStore), Error> {
+async fn open_files(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<(Store, BlobStore, InstallationSecret), Error> {
     let data_dir = config.data_dir.clone();
     let cache_bytes = usize::try_from(config.store_cache.bytes()).unwrap_or(usize::MAX);
     let metrics = metrics.clone();
@@ -129,9 +237,32 @@ async fn open_files(config: &Config, metrics: &Metrics) -> Result<(Store, BlobSt
         let options = store::Options { cache_bytes };
         let store = Store::open(&store_path(&data_dir), &options, families)?;
         let blobs = BlobStore::open(&data_dir, families)?;
-        Ok((store, blobs))
+        Ok((store, blobs, InstallationSecret::open(&data_dir)?))
     })
     .await?
+}
+
+/// Accounts under the installation's key.
+async fn open_accounts(
+    secret: &InstallationSecret,
+    store: &Store,
+    clock: &Clock,
+    families: &prometheus::Registry,
+) -> Result<Accounts, Error> {
+    let parts = accounts::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        seal: secret.seal_key(),
+        metrics: accounts::Metrics::new(families)?,
+    };
+    let accounts = Accounts::new(parts).await?;
+    if secret.is_new() && accounts.has_users() {
+        tracing::error!(
+            "secret.key was missing from the data directory and a new one was made: tokens of \
+             robots and applications that were sealed under the old one no longer work"
+        );
+    }
+    Ok(accounts)
 }
 
 /// The ledger lives in memory; what each organisation holds is in the store.

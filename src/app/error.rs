@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{blob, http, outbound, proxy, registry, store, telemetry};
+use crate::{accounts, auth, blob, http, outbound, proxy, registry, store, telemetry};
 
 /// What is told to the operator before the process ends with 1.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,11 @@ pub enum Error {
         data_dir: PathBuf,
         process: Option<u32>,
     },
-    #[error("{} holds no data of entrepot; is DATA_DIR right?", data_dir.display())]
+    #[error(
+        "{} holds no data of entrepot: start the server once, or say with --config or \
+         --data-dir where its data is",
+        data_dir.display()
+    )]
     NoData { data_dir: PathBuf },
     #[error("cannot {act} {}", path.display())]
     File {
@@ -47,6 +51,10 @@ pub enum Error {
     Blob(#[from] blob::Error),
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    #[error(transparent)]
+    Accounts(#[from] accounts::Error),
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
     #[error(transparent)]
     Outbound(#[from] outbound::Error),
     #[error(transparent)]

@@ -86,6 +86,28 @@ impl Bound {
     }
 }
 
+/// How a client names the registry: `SERVER_HOSTNAME`, or else by the first address of `LISTEN`.
+///
+/// No client can use an address that stands for all of this machine; `everywhere` is put in its place.
+pub(super) fn client_host(
+    hostname: Option<&str>,
+    listen: Option<&SocketAddr>,
+    everywhere: &str,
+) -> Option<String> {
+    let address = listen.map(|address| {
+        let (ip, port) = (address.ip(), address.port());
+        if ip.is_loopback() {
+            // Docker takes it for a registry without TLS, as it does the address.
+            format!("localhost:{port}")
+        } else if ip.is_unspecified() {
+            format!("{everywhere}:{port}")
+        } else {
+            address.to_string()
+        }
+    });
+    hostname.map(str::to_owned).or(address)
+}
+
 /// What the landing page says of the site.
 pub(super) fn site(config: &Config, addresses: &Addresses, disk_reserve: ByteSize) -> Site {
     let of_listeners = addresses.mirrors.iter().map(|(organization, address)| {
@@ -112,5 +134,27 @@ pub(super) fn site(config: &Config, addresses: &Addresses, disk_reserve: ByteSiz
         mirrors: of_listeners.chain(of_hostnames).collect(),
         data_dir: config.data_dir.clone(),
         disk_reserve,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_a_host_that_it_can_use() {
+        for (hostname, listen, expected) in [
+            (None, "127.0.0.1:8080", "localhost:8080"),
+            (None, "[::1]:8080", "localhost:8080"),
+            (None, "0.0.0.0:80", "HOST:80"),
+            (None, "[::]:80", "HOST:80"),
+            (None, "192.0.2.1:5000", "192.0.2.1:5000"),
+            (Some("r.example:444"), "0.0.0.0:80", "r.example:444"),
+        ] {
+            let listen = listen.parse().unwrap();
+            let found = client_host(hostname, Some(&listen), "HOST");
+            assert_eq!(found.as_deref(), Some(expected));
+        }
+        assert_eq!(client_host(None, None, "HOST"), None);
     }
 }

@@ -13,6 +13,10 @@ use rustix::io::Errno;
 
 use super::Error;
 
+/// Half a second in all.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// The held lock; dropped, the directory is free.
 #[derive(Debug)]
 pub(super) struct Lock(#[expect(dead_code, reason = "closing it ends the lock")] File);
@@ -55,7 +59,7 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(failed("open"))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock_soon(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let process = holder(&mut file);
@@ -71,6 +75,20 @@ impl Lock {
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(failed("write"))?;
         Ok(Self(file))
+    }
+}
+
+/// Takes the lock, in a few tries: a process that has just ended may have left a child that is about to
+/// begin another program, and holds the lock until then.
+fn lock_soon(file: &File) -> Result<(), Errno> {
+    let mut tries = 0;
+    loop {
+        let taken = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+        tries += 1;
+        if taken != Err(Errno::WOULDBLOCK) || tries == TRIES {
+            return taken;
+        }
+        std::thread::sleep(BETWEEN_TRIES);
     }
 }
 

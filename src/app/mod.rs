@@ -15,6 +15,7 @@ mod lock;
 mod notify;
 mod operations;
 mod reload;
+mod secret;
 mod serve;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use commands::run;
 pub use error::Error;
 pub use listeners::Addresses;
 
+use crate::accounts::Accounts;
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::http::{self, Closer, Ended, Options, Server, TlsReloader};
@@ -77,13 +79,14 @@ impl App {
             intervals,
             logging,
         } = surroundings;
-        let lock = lock::Lock::create(&config.data_dir)?;
+        // First, so that a port that is taken leaves nothing behind.
         let Bound {
             listeners,
             entrances,
             addresses,
             tls,
         } = listeners::bind(&config)?;
+        let lock = lock::Lock::create(&config.data_dir)?;
         let services = Arc::new(Services::open(&config, clock, lock).await?);
         let api = Arc::new(Api::new(api::Parts {
             proxy: services.proxy.clone(),
@@ -92,6 +95,11 @@ impl App {
             entrances,
             site: listeners::site(&config, &addresses, services.disk_reserve),
             public_catalog: config.features.public_catalog,
+            accounts: services.accounts.clone(),
+            auth: services.auth.clone(),
+            pushes: assemble::pushes(&config),
+            library: config.access.library.clone(),
+            referrers: config.access.referrers,
         })?);
         let control = control::Server::start(&config.data_dir, services.clone())?;
         let options = Options {
@@ -126,6 +134,11 @@ impl App {
     /// The content, for tests and commands.
     pub fn registry(&self) -> &Registry {
         &self.services.registry
+    }
+
+    /// People and what they may do, for tests and commands.
+    pub fn accounts(&self) -> &Accounts {
+        &self.services.accounts
     }
 
     /// The read path, for tests and commands.

@@ -3,7 +3,7 @@
 //! All or nothing: a configuration with a mistake changes nothing and every mistake goes to the log.
 //! What counts only after a restart is named.
 
-use super::assemble::hostnames;
+use super::assemble::{self, hostnames};
 use super::{App, listeners};
 use crate::config::{Config, ConfigError, Warning};
 use crate::http::TlsReloader;
@@ -39,6 +39,8 @@ impl App {
         self.meet_quotas();
         let site = listeners::site(&config, &self.addresses, self.services.disk_reserve);
         self.api.set_site(site);
+        self.api.set_pushes(assemble::pushes(&config));
+        self.services.registry.set_rules(assemble::rules(&config));
         self.reload_log(&config);
         reread(self.tls.as_ref());
         let late = self.started_with.changes_needing_restart(&config);

@@ -5,7 +5,9 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::assemble;
 use super::commands::Output;
+use super::listeners::client_host;
 use super::notify::Notifier;
 use super::{App, Error, Surroundings};
 use crate::config::{Config, ConfigError, ConfigSource, Environment, Flags, Warning};
@@ -84,6 +86,7 @@ pub(super) async fn serve(
     let notifier = Notifier::new(&given.environment);
     let surroundings = Surroundings {
         logging: Some(logging),
+        intervals: assemble::intervals(&config),
         ..Surroundings::default()
     };
     let lines = StartLines::of(&config);
@@ -193,14 +196,10 @@ impl StartLines {
         if let Some(address) = addresses.metrics {
             output.line(format_args!("metrics on http://{address}/metrics"));
         }
-        let listen = addresses.listen.first().map(|address| {
-            let port = address.port();
-            match address.ip().is_loopback() || address.ip().is_unspecified() {
-                true => format!("localhost:{port}"),
-                false => address.to_string(),
-            }
-        });
-        if let (Some(host), Some(example)) = (self.hostname.clone().or(listen), &self.example) {
+        let listen = addresses.listen.first();
+        // The line can be pasted into a shell of this machine as it is.
+        let host = client_host(self.hostname.as_deref(), listen, "localhost");
+        if let (Some(host), Some(example)) = (host, &self.example) {
             output.line(format_args!("pull with: docker pull {host}/{example}"));
         }
         tracing::info!(listen = ?addresses.listen, "serving");

@@ -10,6 +10,7 @@ use moka::sync::Cache;
 
 use super::identity::{Holder, Identity};
 use crate::accounts::Accounts;
+use crate::config::RobotAccess;
 use crate::model::{
     NamespaceKind, NamespaceName, RobotId, RobotName, RobotRecord, UserId, UserRecord,
 };
@@ -22,6 +23,7 @@ pub(super) struct Lookup {
     store: Store,
     accounts: Accounts,
     super_users: HashSet<NamespaceName>,
+    robots: RobotAccess,
     living: Cache<Holder, (u64, Option<Identity>)>,
 }
 
@@ -37,11 +39,13 @@ impl Lookup {
         store: Store,
         accounts: Accounts,
         super_users: HashSet<NamespaceName>,
+        robots: RobotAccess,
     ) -> Self {
         Self {
             store,
             accounts,
             super_users,
+            robots,
             living: Cache::new(REMEMBERED),
         }
     }
@@ -51,6 +55,9 @@ impl Lookup {
     }
 
     pub(super) async fn robot(&self, name: &RobotName) -> Result<Option<FoundRobot>, store::Error> {
+        if !self.robots.admits(name) {
+            return Ok(None);
+        }
         self.store
             .read(|tx| {
                 let Some((namespace, _)) = tx.namespaces().by_name(name.namespace())? else {
@@ -91,6 +98,7 @@ impl Lookup {
                 .map(|user| self.of_user(id, &user)),
             Holder::Robot(id) => {
                 let record = tx.robots().record(id)?;
+                let record = record.filter(|robot| self.robots.admits(&robot.name));
                 let robot = record
                     .map(|record| found_robot(tx, id, record))
                     .transpose()?;

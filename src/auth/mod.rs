@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{Error, RefusedKind, TokenFault};
-pub use grant::{Action, Actions, Grant};
+pub use grant::Grant;
 pub use identity::Identity;
 pub use metrics::Metrics;
 pub use rights::{Allowed, Target};
@@ -46,8 +46,9 @@ use rights::{Policy, Rules};
 use token::Tokens;
 
 use crate::accounts::Accounts;
+use crate::config::RobotAccess;
 use crate::model::{Clock, NamespaceId, NamespaceName, Secret};
-use crate::oci::RepositoryName;
+use crate::oci::{Actions, RepositoryName};
 use crate::store::Store;
 
 /// What decides who is who; cheap to clone.
@@ -81,6 +82,8 @@ pub struct AuthConfig {
     pub superusers_full_access: bool,
     /// `FEATURE_APP_SPECIFIC_TOKENS`
     pub app_tokens: bool,
+    /// `ROBOTS_DISALLOW` and its exceptions: which robots are anybody.
+    pub robots: RobotAccess,
     /// `SUPER_USERS`, beside those whose account says it.
     pub super_users: Vec<NamespaceName>,
     pub token_lifetime: Duration,
@@ -95,6 +98,7 @@ impl Default for AuthConfig {
             anonymous_access: true,
             superusers_full_access: false,
             app_tokens: true,
+            robots: RobotAccess::All,
             super_users: Vec::new(),
             token_lifetime: Duration::from_secs(3600),
             key_rotation: Duration::from_secs(30 * 24 * 3600),
@@ -136,7 +140,7 @@ impl Auth {
         let seal = accounts.seal_key().clone();
         let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
         let super_users = config.super_users.into_iter().collect();
-        let lookup = Lookup::new(store, accounts.clone(), super_users);
+        let lookup = Lookup::new(store, accounts.clone(), super_users, config.robots);
         let (service, lifetime) = (config.service, config.token_lifetime);
         Self(Arc::new(Inner {
             basic: Basic::new(
@@ -150,6 +154,11 @@ impl Auth {
             rules: Rules::new(policy, accounts, metrics.clone()),
             metrics,
         }))
+    }
+
+    /// Whether anybody gets anything without credentials (`FEATURE_ANONYMOUS_ACCESS`).
+    pub fn admits_anonymous(&self) -> bool {
+        self.0.rules.admits_anonymous()
     }
 
     /// Says in which namespaces anyone may create, push and delete (`ANONYMOUS_PUSH`).

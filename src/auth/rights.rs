@@ -10,13 +10,13 @@ use std::collections::HashSet;
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
 
-use super::grant::{Action, Actions};
 use super::{Error, Identity, Metrics};
 use crate::accounts::{Accounts, Principal, Rights};
 use crate::model::{
     NamespaceId, NamespaceKind, NamespaceRecord, RepositoryId, RepositoryRecord, RepositoryState,
     Role, Visibility,
 };
+use crate::oci::{Action, Actions};
 
 /// Decisions remembered; about 100 bytes each.
 const REMEMBERED: u64 = 65_536;
@@ -132,6 +132,10 @@ impl Rules {
             accounts,
             metrics,
         }
+    }
+
+    pub(super) const fn admits_anonymous(&self) -> bool {
+        self.policy.anonymous_access
     }
 
     pub(super) fn set_open(&self, namespaces: HashSet<NamespaceId>) {

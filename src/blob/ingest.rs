@@ -138,6 +138,7 @@ impl Ingest {
                 path: &self.path,
                 file: self.file.clone(),
                 len,
+                is_durable: false,
             })
         });
         self.leave();

@@ -20,12 +20,14 @@ use super::{Error, Inner, disk};
 /// How much is read at once when a file is hashed.
 const HASHED_AT_ONCE: usize = 256 * 1024;
 
-/// Bytes that are complete and verified, but not durable and without their name.
+/// Bytes that are complete and verified, but without their name.
 pub(super) struct Finished<'a> {
     pub(super) written: &'a File,
     pub(super) path: &'a Path,
     pub(super) file: Arc<OpenFile>,
     pub(super) len: u64,
+    /// A sync after the last byte has succeeded: another would flush the disk for nothing.
+    pub(super) is_durable: bool,
 }
 
 impl Inner {
@@ -52,10 +54,12 @@ impl Inner {
             path,
             file,
             len,
+            is_durable,
         } = finished;
-        written
-            .sync_data()
-            .map_err(|error| Error::io("sync", path, error))?;
+        if !is_durable {
+            let synced = written.sync_data();
+            synced.map_err(|error| Error::io("sync", path, error))?;
+        }
         let digest = file.digest();
         let mut place = self.shelf.place(&digest);
         if let Some(present) = self.open_present(&mut place, &digest, len)? {
@@ -112,6 +116,7 @@ impl Inner {
             path: &path,
             file: OpenFile::new(expected, reading, &self.reads),
             len,
+            is_durable: false,
         })
     }
 

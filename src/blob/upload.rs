@@ -228,6 +228,7 @@ impl Upload {
             path: &self.path,
             file,
             len: sink.position,
+            is_durable: sink.is_durable,
         })
     }
 }

@@ -55,6 +55,7 @@ pub use registry_mirrors::RegistryMirror;
 pub use retention::RetentionConfig;
 pub use server::{TlsConfig, UrlScheme};
 pub use source::{ConfigSource, Flags};
+pub use value::parse_duration;
 
 use document::{Document, Node, Place, Value};
 use fields::Fields;

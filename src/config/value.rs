@@ -80,7 +80,7 @@ pub(super) fn duration(node: &Node, least: Duration, most: Duration) -> Parsed<D
         }
         other => return Err(format!("expected a duration, found {}", other.kind())),
     };
-    let found = duration_of(text)?;
+    let found = parse_duration(text)?;
     if (least..=most).contains(&found) {
         return Ok(found);
     }
@@ -98,8 +98,12 @@ pub(super) fn seconds(node: &Node, most: Duration) -> Parsed<Duration> {
     }
 }
 
-/// Quay's form: a whole number and `s`, `m` (minutes), `h`, `d`, `w` or `y`; ours adds `ms`.
-fn duration_of(text: &str) -> Parsed<Duration> {
+/// A duration in Quay's form: a whole number and `s`, `m` (minutes), `h`, `d`, `w` or `y`; ours adds
+/// `ms`.
+///
+/// # Errors
+/// What is wrong with the text, and which texts are right.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let fail = |what: &str| format!("{text:?} {what}; write 500ms, 30s, 5m, 12h, 1d, 2w or 1y");

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::auth::Auth;
 use crate::proxy::Proxy;
 use crate::quota;
-use crate::registry::Registry;
+use crate::registry::{Pace, Registry};
 
 pub use metrics::Metrics;
 pub use rounds::Rounds;
@@ -30,6 +31,15 @@ pub struct Intervals {
     /// The first sweep for files without rows after the start, and the pause between sweeps (CR-07).
     pub first_sweep: Duration,
     pub sweep: Duration,
+    /// What is due is collected, and uploads that rest for too long are given up
+    /// (`GARBAGE_COLLECTION_FREQUENCY`); `None`: never.
+    pub collection: Option<Duration>,
+    /// What nothing needs and the collector was not told of is looked for.
+    pub leftovers: Duration,
+    /// Everything is read back and compared with its digest (DK-07); `None`: never.
+    pub scrub: Option<Duration>,
+    /// The keys that tokens are signed with are looked at.
+    pub keys: Duration,
     /// Certificates are looked at for changes. Passwords need no loop: `upstream` looks at their
     /// files itself whenever it uses one.
     pub files: Duration,
@@ -43,6 +53,10 @@ impl Default for Intervals {
             gauges: Duration::from_secs(10),
             first_sweep: Duration::from_secs(600),
             sweep: Duration::from_secs(24 * 3600),
+            collection: Some(Duration::from_secs(30)),
+            leftovers: Duration::from_secs(24 * 3600),
+            scrub: Some(Duration::from_secs(30 * 24 * 3600)),
+            keys: Duration::from_secs(3600),
             files: Duration::from_secs(30),
         }
     }
@@ -54,6 +68,9 @@ pub struct Parts {
     pub proxy: Proxy,
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
+    pub auth: Auth,
+    /// How fast content is read back.
+    pub scrub_pace: Pace,
     pub intervals: Intervals,
     /// Looks at certificate files again; runs on the blocking pool.
     pub reread_files: Arc<dyn Fn() + Send + Sync>,
@@ -71,6 +88,8 @@ impl Jobs {
             proxy,
             metrics,
             quota_metrics,
+            auth,
+            scrub_pace,
             intervals,
             reread_files,
         } = parts;
@@ -79,6 +98,8 @@ impl Jobs {
             proxy,
             metrics,
             quota_metrics,
+            auth,
+            scrub_pace,
         };
         let mut loops = JoinSet::new();
         loops.spawn(flush(rounds.clone(), intervals.flush));
@@ -93,6 +114,26 @@ impl Jobs {
             intervals.gauges,
             rounds.clone(),
             Rounds::refresh_gauges,
+        ));
+        if let Some(pause) = intervals.collection {
+            loops.spawn(every(pause, pause, rounds.clone(), Rounds::collect));
+            loops.spawn(every(
+                intervals.leftovers,
+                intervals.leftovers,
+                rounds.clone(),
+                Rounds::recall_forgotten,
+            ));
+        }
+        // An unfinished one goes on soon after the start.
+        if let Some(pause) = intervals.scrub {
+            let first = intervals.first_sweep;
+            loops.spawn(every(first, pause, rounds.clone(), Rounds::scrub));
+        }
+        loops.spawn(every(
+            Duration::ZERO,
+            intervals.keys,
+            rounds.clone(),
+            Rounds::rotate_keys,
         ));
         loops.spawn(every(
             intervals.first_sweep,

@@ -2,9 +2,10 @@
 
 use super::Metrics;
 use super::metrics::clamp;
+use crate::auth::Auth;
 use crate::proxy::Proxy;
 use crate::quota;
-use crate::registry::{Holding, Registry};
+use crate::registry::{Budget, Holding, Pace, Registry};
 
 /// What the loops do, and with what; cheap to clone.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub struct Rounds {
     pub proxy: Proxy,
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
+    pub auth: Auth,
+    pub scrub_pace: Pace,
 }
 
 impl Rounds {
@@ -47,8 +50,15 @@ impl Rounds {
         }
     }
 
-    /// Organisations are few and named by configuration, so they may be labels (DO-10).
+    /// Caches are few and named by configuration, so they may be labels (DO-10); people are not.
     async fn show(&self, holding: &Holding) {
+        let found = self.registry.namespace(&holding.namespace).await;
+        let Ok(Some((id, record))) = found else {
+            return;
+        };
+        if record.is_local() {
+            return;
+        }
         let gauges = &self.quota_metrics;
         let name = [holding.namespace.as_str()];
         gauges
@@ -59,11 +69,69 @@ impl Rounds {
             .limit
             .with_label_values(&name)
             .set(clamp(holding.limit_bytes.unwrap_or(0)));
-        if let Ok(Some((id, _))) = self.registry.namespace(&holding.namespace).await {
-            gauges
-                .used
-                .with_label_values(&name)
-                .set(clamp(self.registry.ledger().used(id)));
+        gauges
+            .used
+            .with_label_values(&name)
+            .set(clamp(self.registry.ledger().used(id)));
+    }
+
+    /// Removes what local repositories no longer need, and uploads that nobody goes on with.
+    pub async fn collect(self) {
+        if !self.registry.rules().may_collect {
+            return;
+        }
+        match self.registry.collect(Budget::UNBOUNDED).await {
+            Ok(report) if report.manifests + report.blobs + report.expired_tags == 0 => {}
+            Ok(report) => tracing::info!(
+                reviewed = report.reviewed,
+                expired_tags = report.expired_tags,
+                manifests = report.manifests,
+                blobs = report.blobs,
+                size_bytes = report.file_bytes,
+                "collected"
+            ),
+            Err(error) => tracing::warn!(%error, "the collection ended early"),
+        }
+        match self.registry.expire_uploads().await {
+            Ok(expired) if expired.uploads == 0 => {}
+            Ok(expired) => tracing::info!(
+                uploads = expired.uploads,
+                size_bytes = expired.bytes,
+                "gave up uploads that nobody went on with"
+            ),
+            Err(error) => tracing::warn!(%error, "uploads could not be given up"),
+        }
+    }
+
+    /// Has the collector look at what it was not told of: there should be nothing.
+    pub async fn recall_forgotten(self) {
+        match self.registry.recall_forgotten().await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::warn!(forgotten, "found content that nothing needs"),
+            Err(error) => tracing::warn!(%error, "leftovers could not be looked for"),
+        }
+    }
+
+    /// Reads everything back and compares it with its digest (DK-07, DK-08).
+    pub async fn scrub(self) {
+        match self.registry.scrub(self.scrub_pace, |_| {}).await {
+            Ok(report) => tracing::info!(
+                blobs = report.blobs,
+                manifests = report.manifests,
+                size_bytes = report.read_bytes,
+                damaged = report.damaged,
+                absent = report.absent,
+                lost = report.lost,
+                "scrubbed"
+            ),
+            Err(error) => tracing::warn!(%error, "the scrub ended early"),
+        }
+    }
+
+    /// Replaces the key that tokens are signed with when it has served its time.
+    pub async fn rotate_keys(self) {
+        if let Err(error) = self.auth.rotate_if_due().await {
+            tracing::warn!(%error, "the signing key could not be replaced");
         }
     }
 

@@ -42,6 +42,11 @@ impl TagRecord {
             restored: false,
         }
     }
+
+    /// Whether it has ended by itself, though nobody may have noted that yet.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        !self.immutable && self.expires.is_some_and(|expires| expires <= now)
+    }
 }
 
 /// A time for which a tag pointed to one manifest, and which has ended; a line of the repository's

@@ -1,11 +1,14 @@
 //! Points in time, and the clock they come from.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::oci::ParseError;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -55,6 +58,22 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = ParseError;
+
+    /// RFC 3339, with its distance from UTC.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let time = text.parse::<jiff::Timestamp>();
+        let time = time.map_err(|_| {
+            ParseError::new(
+                "time",
+                "it is one of RFC 3339, such as 2030-01-31T18:00:00Z",
+            )
+        })?;
+        Ok(Self(time.as_millisecond()))
+    }
+}
+
 /// Where the time comes from: the system, or a test that moves it.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
@@ -91,6 +110,16 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_shown() {
+        let read = |text: &str| text.parse::<Timestamp>().map(Timestamp::as_millis);
+        assert_eq!(read("1970-01-01T00:00:05Z").unwrap(), 5000);
+        assert_eq!(read("1970-01-01T01:00:05.25+01:00").unwrap(), 5250);
+        for text in ["", "5", "tomorrow", "1970-01-01", "1970-01-01T00:00:05"] {
+            assert!(read(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_clock_set_back_ages_nothing() {

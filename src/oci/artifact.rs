@@ -47,9 +47,9 @@ enum Rule {
 
 /// Something whose type is not taken here.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{what} of type {media_type} is not allowed in this registry")]
+#[error("{what} {media_type} is not allowed in this registry")]
 pub struct DisallowedType {
-    /// Which part of the manifest it is.
+    /// Whose type it is, with the words that lead to it.
     pub what: &'static str,
     pub media_type: String,
 }
@@ -83,6 +83,11 @@ impl ArtifactTypes {
         Self(Rule::ImagesOnly)
     }
 
+    /// Whether it is the rule of [`ArtifactTypes::images_only`].
+    pub fn takes_images_only(&self) -> bool {
+        self.0 == Rule::ImagesOnly
+    }
+
     /// Whether a manifest may be pushed.
     ///
     /// # Errors
@@ -108,7 +113,7 @@ fn check_docker(manifest: &Manifest) -> Result<(), DisallowedType> {
     if *own == MediaType::DOCKER_MANIFEST || *own == MediaType::DOCKER_LIST {
         return Ok(());
     }
-    Err(DisallowedType::new("a manifest", own.as_str()))
+    Err(DisallowedType::new("a manifest of type", own.as_str()))
 }
 
 fn check_image(
@@ -118,13 +123,13 @@ fn check_image(
     let config = manifest.config.as_ref();
     let config = config.map(|config| config.media_type.as_str());
     // The artifact manifest of the 1.1 drafts has no config.
-    let kind = match config {
-        None | Some(EMPTY) => manifest.artifact_type.as_deref().unwrap_or(EMPTY),
-        Some(config) => config,
+    let (what, kind) = match (config, manifest.artifact_type.as_deref()) {
+        (None | Some(EMPTY), Some(artifact_type)) => ("the artifactType", artifact_type),
+        (config, _) => ("a config of type", config.unwrap_or(EMPTY)),
     };
     let of_kind = listed.get(kind);
     if of_kind.is_none() && !is_image_config(kind) {
-        return Err(DisallowedType::new("a config", kind));
+        return Err(DisallowedType::new(what, kind));
     }
     let allowed = |layer: &&Descriptor| {
         let layer = layer.media_type.as_str();
@@ -133,7 +138,10 @@ fn check_image(
     };
     match manifest.layers.iter().find(|layer| !allowed(layer)) {
         None => Ok(()),
-        Some(layer) => Err(DisallowedType::new("a layer", layer.media_type.as_str())),
+        Some(layer) => Err(DisallowedType::new(
+            "a layer of type",
+            layer.media_type.as_str(),
+        )),
     }
 }
 
@@ -149,7 +157,10 @@ fn check_children(
     };
     match manifest.manifests.iter().find(|child| !allowed(child)) {
         None => Ok(()),
-        Some(child) => Err(DisallowedType::new("a child", child.media_type.as_str())),
+        Some(child) => Err(DisallowedType::new(
+            "a child of type",
+            child.media_type.as_str(),
+        )),
     }
 }
 
@@ -242,12 +253,24 @@ mod tests {
             assert_eq!(sif.allows(&good), Ok(()), "{good:?}");
         }
         for (bad, what, media_type) in [
-            (image(HELM, &[CHART]), "a config", HELM),
-            (image(SIF, &[CHART]), "a layer", CHART),
-            (image(OCI_CONFIG, &[GZIP, SIF_LAYER]), "a layer", SIF_LAYER),
-            (image(OCI_CONFIG, &[SIGNATURE]), "a layer", SIGNATURE),
-            (image(EMPTY, &[EMPTY]), "a config", EMPTY),
-            (index(MediaType::OCI_INDEX, &["a/b"]), "a child", "a/b"),
+            (image(HELM, &[CHART]), "a config of type", HELM),
+            (image(SIF, &[CHART]), "a layer of type", CHART),
+            (
+                image(OCI_CONFIG, &[GZIP, SIF_LAYER]),
+                "a layer of type",
+                SIF_LAYER,
+            ),
+            (
+                image(OCI_CONFIG, &[SIGNATURE]),
+                "a layer of type",
+                SIGNATURE,
+            ),
+            (image(EMPTY, &[EMPTY]), "a config of type", EMPTY),
+            (
+                index(MediaType::OCI_INDEX, &["a/b"]),
+                "a child of type",
+                "a/b",
+            ),
         ] {
             assert_eq!(sif.allows(&bad), Err(DisallowedType::new(what, media_type)));
         }
@@ -272,10 +295,15 @@ mod tests {
         bundle.media_type = MediaType::OCI_ARTIFACT;
         assert_eq!(bundles.allows(&bundle), Ok(()));
         bundle.artifact_type = Some("a/other".to_owned());
+        let refused = bundles.allows(&bundle).unwrap_err();
         assert_eq!(
-            bundles.allows(&bundle),
-            Err(DisallowedType::new("a config", "a/other"))
+            refused.to_string(),
+            "the artifactType a/other is not allowed in this registry"
         );
+        bundle.artifact_type = None;
+        bundle.config = Some(descriptor(EMPTY));
+        let refused = bundles.allows(&bundle).unwrap_err();
+        assert_eq!(refused, DisallowedType::new("a config of type", EMPTY));
         // An image that claims another type is judged as what it is.
         let mut image = image(SIF, &[]);
         image.artifact_type = Some("a/bundle".to_owned());

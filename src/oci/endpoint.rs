@@ -7,6 +7,8 @@ use super::{Digest, ParseError, Reference, RepositoryName};
 pub enum Endpoint {
     /// end-1: `/v2/`
     Ping,
+    /// `/v2/auth`: the token service.
+    Token,
     /// `/v2/_catalog`
     Catalog,
     /// end-3, 7, 9: `/v2/<name>/manifests/<reference>`
@@ -57,6 +59,7 @@ impl Endpoint {
         let path = percent_decode(path).ok_or(EndpointError::NotFound)?;
         let rest = match path.as_str() {
             "/v2" | "/v2/" => return Ok(Self::Ping),
+            "/v2/auth" => return Ok(Self::Token),
             "/v2/_catalog" => return Ok(Self::Catalog),
             path => path.strip_prefix("/v2/").ok_or(EndpointError::NotFound)?,
         };
@@ -115,6 +118,7 @@ impl Endpoint {
     pub const fn operation(&self) -> &'static str {
         match self {
             Self::Ping => "ping",
+            Self::Token => "token",
             Self::Catalog => "catalog",
             Self::Manifest { .. } => "manifest",
             Self::Blob { .. } => "blob",
@@ -128,7 +132,7 @@ impl Endpoint {
     /// The repository it names, if it names one.
     pub const fn name(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Ping | Self::Catalog => None,
+            Self::Ping | Self::Token | Self::Catalog => None,
             Self::Manifest { name, .. }
             | Self::Blob { name, .. }
             | Self::Uploads { name }

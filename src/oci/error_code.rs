@@ -20,6 +20,8 @@ pub enum ErrorCode {
     TooManyRequests,
     TagInvalid,
     RangeInvalid,
+    TagExpired,
+    TagImmutable,
     PaginationNumberInvalid,
     Unavailable,
     Unknown,
@@ -45,6 +47,8 @@ impl ErrorCode {
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::TagInvalid => "TAG_INVALID",
             Self::RangeInvalid => "RANGE_INVALID",
+            Self::TagExpired => "TAG_EXPIRED",
+            Self::TagImmutable => "TAG_IMMUTABLE",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
@@ -57,7 +61,9 @@ impl ErrorCode {
             Self::BlobUnknown
             | Self::BlobUploadUnknown
             | Self::ManifestUnknown
-            | Self::NameUnknown => 404,
+            | Self::NameUnknown
+            | Self::TagExpired => 404,
+            Self::TagImmutable => 409,
             Self::BlobUploadInvalid
             | Self::DigestInvalid
             | Self::ManifestBlobUnknown

@@ -20,6 +20,8 @@ impl MediaType {
         Self::known("application/vnd.docker.distribution.manifest.v1+json");
     pub const DOCKER_SCHEMA1_SIGNED: Self =
         Self::known("application/vnd.docker.distribution.manifest.v1+prettyjws");
+    pub const OCI_CONFIG: Self = Self::known("application/vnd.oci.image.config.v1+json");
+    pub const DOCKER_CONFIG: Self = Self::known("application/vnd.docker.container.image.v1+json");
     pub const OCTET_STREAM: Self = Self::known("application/octet-stream");
 
     const fn known(text: &'static str) -> Self {

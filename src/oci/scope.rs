@@ -7,15 +7,19 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ParseError, RepositoryName, limits};
 
 /// One thing that may be done to a resource.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     Pull,
     Push,
     Delete,
     /// `*`: every other, and to manage it.
+    #[serde(rename = "*")]
     All,
 }
 

@@ -29,7 +29,7 @@ pub enum BlobContent {
     /// Here, whole and verified.
     Held(BlobFile),
     /// On their way.
-    Stream(BlobSource),
+    Stream(Box<BlobSource>),
 }
 
 /// What a HEAD is answered with.
@@ -176,7 +176,8 @@ impl Proxy {
             });
         }
         let named = self.named(source, digest).await?;
-        if let (Some(size_bytes), true) = (named.size_bytes, self.may_ask()) {
+        let may_fetch = source.cache.is_some() && self.may_ask();
+        if let (Some(size_bytes), true) = (named.size_bytes, may_fetch) {
             self.refuse_absent_blob(source, digest)?;
             return Ok(BlobHead {
                 size_bytes,
@@ -193,18 +194,25 @@ impl Proxy {
     /// Fetches a blob that nobody waits for, unless it is held.
     pub(super) async fn fetch_blob(&self, source: &Source, digest: &Digest) -> Result<(), Error> {
         let answer = self.find_blob(source, digest).await?;
-        match answer.content {
-            BlobContent::Stream(BlobSource(Way::Growing { fill, .. })) => {
+        let BlobContent::Stream(source) = answer.content else {
+            return Ok(());
+        };
+        match source.0 {
+            Way::Growing { fill, .. } => {
                 let _reading = fill.read();
                 fill.ended().await
             }
-            BlobContent::Stream(BlobSource(Way::Through(_))) | BlobContent::Held(_) => Ok(()),
+            Way::Through(_) => Ok(()),
         }
     }
 
     async fn find_blob(&self, source: &Source, digest: &Digest) -> Result<BlobAnswer, Error> {
         if let Some(file) = self.held_blob(source, digest).await? {
             return Ok(held(file, CacheStatus::HIT));
+        }
+        if source.is_local() {
+            // What a repository has is what was pushed or mounted there, whoever names it (AZ-09).
+            return Err(Error::BlobUnknown);
         }
         let Some(cache) = source.cache.clone().filter(|_| self.may_ask()) else {
             return self.linked(source, digest).await?.ok_or(Error::BlobUnknown);
@@ -287,7 +295,7 @@ impl Proxy {
                 };
                 Ok(BlobAnswer {
                     size_bytes,
-                    content: BlobContent::Stream(BlobSource(way)),
+                    content: BlobContent::Stream(Box::new(BlobSource(way))),
                     cache: CacheStatus::of(outcome),
                 })
             }
@@ -300,7 +308,7 @@ impl Proxy {
 
     async fn pass(&self, through: Through) -> Result<BlobAnswer, Error> {
         let (through, size_bytes) = through.open(&self.inner.metrics).await?;
-        let content = BlobContent::Stream(BlobSource(Way::Through(through)));
+        let content = BlobContent::Stream(Box::new(BlobSource(Way::Through(through))));
         Ok(BlobAnswer {
             size_bytes,
             content,

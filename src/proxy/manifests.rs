@@ -332,6 +332,10 @@ impl Proxy {
             Ok(held) => Ok(held),
             Err(registry::Error::Corrupt { digest }) => {
                 tracing::error!(manifest.digest = %digest, "a stored manifest is damaged");
+                if source.is_local() {
+                    // There is nowhere to fetch it from again: `entrepot check` tells what to do.
+                    return Err(registry::Error::Corrupt { digest }.into());
+                }
                 let unit = Unit {
                     namespace: source.organization,
                     repository,

@@ -40,7 +40,7 @@ pub use listings::{ReferrersAnswer, TagsAnswer};
 pub use manifests::{Ask, ManifestAnswer, ManifestHead};
 pub use metrics::{Kind, Metrics};
 pub use route::{Origin, Route};
-pub use source::Source;
+pub use source::{Door, Source};
 pub use status::{CacheStatus, Outcome};
 
 use crate::config::Deadlines;

@@ -1,6 +1,7 @@
 //! Validation at an operator's word, for any cache whoever may pull from it.
 
 use super::route::source_of;
+use super::source::Door;
 use super::{Ask, CacheStatus, Error, Proxy, Source};
 use crate::model::NamespaceName;
 use crate::oci::{Reference, RepositoryName, Tag};
@@ -10,7 +11,7 @@ impl Proxy {
     pub fn operated(&self, organization: &NamespaceName, name: &RepositoryName) -> Option<Source> {
         let caches = self.inner.caches.load();
         let cache = caches.of_organization(organization.as_str())?;
-        source_of(cache, name.clone(), name)
+        source_of(cache, name.clone(), name, Door::Namespace)
     }
 
     /// Asks upstream now where a tag points, and fetches what has changed.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::source::Door;
 use super::{Error, Proxy, Source};
-use crate::model::{NamespaceName, UpstreamName};
+use crate::model::{NamespaceKind, NamespaceName, UpstreamName};
 use crate::oci::RepositoryName;
 
 /// What a request says of where it wants to go, beside the repository's name.
@@ -16,6 +17,8 @@ pub struct Origin<'a> {
     pub host: Option<&'a str>,
     /// `?ns=`
     pub ns: Option<&'a str>,
+    /// The namespace of a name that has none (`LIBRARY_NAMESPACE`).
+    pub library: Option<&'a NamespaceName>,
 }
 
 /// Where a request goes.
@@ -23,17 +26,17 @@ pub enum Route {
     Source(Source),
     /// `?ns=` names an upstream that no organisation serves: the client falls back at once.
     Unserved,
-    UnknownOrganization,
-    /// The organisation exists, and not everyone may read it.
-    Denied {
-        organization: NamespaceName,
-    },
+    /// No namespace has that name.
+    UnknownNamespace(NamespaceName),
+    /// The name has no first component that could be a namespace's.
+    NoNamespace,
 }
 
 impl Proxy {
     /// Resolves a name: mirror listener or hostname, then `?ns=`, then the first component.
     ///
-    /// Never asks upstream, and makes nothing: only what is configured or held is found.
+    /// Never asks upstream, and makes nothing: only what is configured or held is found. Who may do
+    /// what there is the caller's to decide.
     ///
     /// # Errors
     /// The store's.
@@ -45,9 +48,10 @@ impl Proxy {
             .or_else(|| origin.host.and_then(|host| hostnames.get(host)));
         if let Some(organization) = mirrored {
             return match caches.of_organization(organization.as_str()) {
-                Some(cache) => Ok(route_to(cache, name.clone(), name)),
+                Some(cache) => Ok(route_to(cache, name.clone(), name, Door::Mirror)),
                 None => {
-                    self.held_only(organization.clone(), name.clone(), name)
+                    let organization = organization.clone();
+                    self.held_only(organization, name.clone(), name, Door::Mirror)
                         .await
                 }
             };
@@ -56,36 +60,47 @@ impl Proxy {
             return Ok(route_by_ns(&caches, ns, name));
         }
         let Some((first, rest)) = name.split_first() else {
-            return Ok(Route::UnknownOrganization);
+            return match origin.library {
+                Some(library) => {
+                    let library = library.clone();
+                    self.held_only(library, name.clone(), name, Door::Namespace)
+                        .await
+                }
+                None => Ok(Route::NoNamespace),
+            };
         };
         if let Some(cache) = caches.of_organization(first) {
-            return Ok(route_to(cache, rest, name));
+            return Ok(route_to(cache, rest, name, Door::Namespace));
         }
         match first.parse() {
-            Ok(organization) => self.held_only(organization, rest, name).await,
-            Err(_) => Ok(Route::UnknownOrganization),
+            Ok(organization) => {
+                self.held_only(organization, rest, name, Door::Namespace)
+                    .await
+            }
+            Err(_) => Ok(Route::NoNamespace),
         }
     }
 
-    /// An organisation that is no cache any more serves what it holds.
+    /// A local namespace, or one that is no cache any more, serves what it holds.
     async fn held_only(
         &self,
         name: NamespaceName,
         repository: RepositoryName,
         shown: &RepositoryName,
+        door: Door,
     ) -> Result<Route, Error> {
         let Some((organization, record)) = self.registry().namespace(&name).await? else {
-            return Ok(Route::UnknownOrganization);
+            return Ok(Route::UnknownNamespace(name));
         };
-        if !record.anonymous_pull {
-            return Ok(Route::Denied { organization: name });
-        }
         Ok(Route::Source(Source {
             organization,
             organization_name: name,
             cache: None,
             name: repository,
             shown: shown.clone(),
+            kind: record.kind,
+            anonymous_pull: record.anonymous_pull,
+            door,
         }))
     }
 }
@@ -101,19 +116,21 @@ fn route_by_ns(caches: &super::cache::Caches, ns: &str, name: &RepositoryName) -
         && let Some(cache) = caches.of_organization(first)
         && cache.rule.upstream.host == wanted.host
     {
-        return route_to(cache, rest, name);
+        return route_to(cache, rest, name, Door::Mirror);
     }
     let mut of_namespace = None;
     for cache in caches.of_upstream(&wanted.host) {
         match &cache.rule.upstream.namespace {
-            None => return route_to(cache, name.clone(), name),
+            None => return route_to(cache, name.clone(), name, Door::Mirror),
             Some(namespace) => {
                 let inside = below(name, namespace).map(|rest| (cache, rest));
                 of_namespace = of_namespace.or(inside);
             }
         }
     }
-    of_namespace.map_or(Route::Unserved, |(cache, rest)| route_to(cache, rest, name))
+    of_namespace.map_or(Route::Unserved, |(cache, rest)| {
+        route_to(cache, rest, name, Door::Mirror)
+    })
 }
 
 /// What of `name` lies below `namespace`.
@@ -125,14 +142,10 @@ fn below(name: &RepositoryName, namespace: &RepositoryName) -> Option<Repository
         .ok()
 }
 
-fn route_to(cache: &Arc<Cache>, name: RepositoryName, shown: &RepositoryName) -> Route {
-    if !cache.rule.anonymous_pull {
-        return Route::Denied {
-            organization: cache.rule.organization.clone(),
-        };
-    }
+fn route_to(cache: &Arc<Cache>, name: RepositoryName, shown: &RepositoryName, door: Door) -> Route {
     // A name too long for upstream is one that upstream cannot have.
-    source_of(cache, name, shown).map_or(Route::UnknownOrganization, Route::Source)
+    let source = source_of(cache, name, shown, door);
+    source.map_or(Route::NoNamespace, Route::Source)
 }
 
 /// The repository of that name in a cache, unless the name is too long for its upstream.
@@ -140,6 +153,7 @@ pub(super) fn source_of(
     cache: &Arc<Cache>,
     name: RepositoryName,
     shown: &RepositoryName,
+    door: Door,
 ) -> Option<Source> {
     let remote = cache.rule.upstream.remote_name(&name).ok()?;
     // `alpine` and `library/alpine` of docker.io are one repository here too.
@@ -154,5 +168,8 @@ pub(super) fn source_of(
         cache: Some(cache.clone()),
         name,
         shown: shown.clone(),
+        kind: NamespaceKind::Cache,
+        anonymous_pull: cache.rule.anonymous_pull,
+        door,
     })
 }

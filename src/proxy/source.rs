@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use crate::model::{NamespaceId, NamespaceName};
+use crate::model::{NamespaceId, NamespaceKind, NamespaceName};
 use crate::oci::RepositoryName;
 
 /// A repository as a request named it, resolved.
@@ -11,11 +11,23 @@ use crate::oci::RepositoryName;
 pub struct Source {
     pub(super) organization: NamespaceId,
     pub(super) organization_name: NamespaceName,
-    /// `None` for an organisation that is no cache any more: what is held is all there is.
+    /// `None` for a namespace that is no cache, or no more: what is held is all there is.
     pub(super) cache: Option<Arc<Cache>>,
     /// The repository below the organisation; `upstream` knows what it is called there.
     pub(super) name: RepositoryName,
     pub(super) shown: RepositoryName,
+    pub(super) kind: NamespaceKind,
+    pub(super) anonymous_pull: bool,
+    pub(super) door: Door,
+}
+
+/// How a request came to its namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Door {
+    /// By a mirror's listener or host name, or by `?ns=`: as a mirror of an upstream.
+    Mirror,
+    /// By the name.
+    Namespace,
 }
 
 impl Source {
@@ -41,10 +53,22 @@ impl Source {
         self.cache.is_some()
     }
 
-    /// Whether anyone who reaches the port may read it.
-    pub fn is_public(&self) -> bool {
-        self.cache
-            .as_ref()
-            .is_none_or(|cache| cache.rule.anonymous_pull)
+    /// What the namespace is: a cache, an organisation, a person's.
+    pub const fn kind(&self) -> NamespaceKind {
+        self.kind
+    }
+
+    /// Of a cache: whether anyone who reaches the port may read it.
+    pub const fn is_public(&self) -> bool {
+        self.anonymous_pull
+    }
+
+    /// Whether content comes from pushes here, rather than from an upstream.
+    pub const fn is_local(&self) -> bool {
+        !matches!(self.kind, NamespaceKind::Cache)
+    }
+
+    pub const fn door(&self) -> Door {
+        self.door
     }
 }

@@ -12,7 +12,7 @@ use super::{Error, Registry};
 use crate::blob::{BlobFile, PartialWriter};
 use crate::model::{
     Actor, BlobRecord, ManifestRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
-    RepositoryId, RepositoryRecord, TagRecord, Timestamp, Unit,
+    RepositoryId, RepositoryRecord, Review, TagRecord, Timestamp, Unit,
 };
 use crate::oci::{Descriptor, Digest, Manifest, RawManifest, RepositoryName, Tag};
 use crate::quota::{self, Reservation};
@@ -208,6 +208,59 @@ impl Registry {
             .await
     }
 
+    /// Gives a repository a blob that a client pushed or mounted: its row if `size` gives one, the
+    /// link, usage, and the look at whether a manifest has come to name it.
+    pub(super) async fn link_pushed(
+        &self,
+        placed: &Placed,
+        digest: Digest,
+        size: Option<u64>,
+        room: Room,
+    ) -> Result<bool, Error> {
+        let Placed {
+            namespace,
+            repository,
+        } = *placed;
+        let now = self.inner.clock.now();
+        let grace = self.inner.rules.load().grace;
+        let registry = self.clone();
+        self.inner
+            .store
+            .write(move |tx| {
+                if tx.repositories().record(repository)?.is_none() {
+                    return Err(Error::NameUnknown);
+                }
+                let record = match (tx.blobs().record(&digest)?, size) {
+                    (Some(record), _) => record,
+                    (None, Some(size_bytes)) => BlobRecord {
+                        size_bytes,
+                        created: now,
+                    },
+                    (None, None) => return Ok(false),
+                };
+                tx.blobs().put(&digest, &record)?;
+                let change = tx.blobs().link_since(namespace, repository, &digest, now)?;
+                let added = match change.first_of_namespace {
+                    true => record.size_bytes,
+                    false => 0,
+                };
+                tx.usage().add(namespace, added)?;
+                tx.reviews()
+                    .put(now + grace, &Review::Blob { repository, digest })?;
+                let (registry, room) = (registry.clone(), room.clone());
+                tx.after_commit(move || {
+                    let touched = Touched {
+                        tags: vec![],
+                        digests: vec![digest],
+                    };
+                    registry.inner.hot.changed(repository, &touched);
+                    room.hold(added);
+                });
+                Ok(true)
+            })
+            .await
+    }
+
     /// One transaction: the blob's row if `size` gives one, the link, usage, recency.
     async fn link(
         &self,
@@ -287,15 +340,15 @@ struct Commit {
 /// The reservation of content that is being committed: a write may run more than once, and the hook of
 /// the run that counts takes it.
 #[derive(Clone)]
-struct Room(Arc<Mutex<Option<Reservation>>>);
+pub(super) struct Room(Arc<Mutex<Option<Reservation>>>);
 
 impl Room {
-    fn new(reservation: Reservation) -> Self {
+    pub(super) fn new(reservation: Reservation) -> Self {
         Self(Arc::new(Mutex::new(Some(reservation))))
     }
 
     /// After the commit: `bytes` count as held, and the reservation no longer.
-    fn hold(&self, bytes: u64) {
+    pub(super) fn hold(&self, bytes: u64) {
         let reservation = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(reservation) = reservation {
             reservation.hold(bytes);
@@ -386,7 +439,11 @@ fn put_tag(
     change.point(tx, repository, tag, &record).map(drop)
 }
 
-fn record_of(manifest: &Manifest, size_bytes: u64, created: Timestamp) -> ManifestRecord {
+pub(super) fn record_of(
+    manifest: &Manifest,
+    size_bytes: u64,
+    created: Timestamp,
+) -> ManifestRecord {
     // oci-registry 11.11: BuildKit's cache is an index that names layers.
     let listed = manifest
         .manifests
@@ -420,7 +477,7 @@ fn record_of(manifest: &Manifest, size_bytes: u64, created: Timestamp) -> Manife
 }
 
 /// distribution-spec, "Listing Referrers": type, size, artifact type and annotations of the referrer.
-fn referrer_descriptor(raw: &RawManifest, manifest: &Manifest) -> Descriptor {
+pub(super) fn referrer_descriptor(raw: &RawManifest, manifest: &Manifest) -> Descriptor {
     Descriptor {
         artifact_type: manifest.effective_artifact_type().map(str::to_owned),
         annotations: manifest.annotations.clone(),

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use ::http::HeaderValue;
 use moka::sync::Cache;
 
-use crate::model::{ByteSize, NamespaceId, RepositoryId, TagRecord, Timestamp, Unit};
+use crate::model::{
+    ByteSize, NamespaceId, RepositoryId, RepositoryRecord, TagRecord, Timestamp, Unit,
+};
 use crate::oci::{Digest, RawManifest, RepositoryName, Tag};
 
 const GENERATIONS: usize = 4096;
@@ -25,6 +27,7 @@ pub(super) struct Hot {
     manifests: Cache<(RepositoryId, Digest), Arc<HeldManifest>>,
     tags: Cache<(RepositoryId, Tag), Arc<HotTag>>,
     blobs: Cache<(RepositoryId, Digest), HotBlob>,
+    records: Cache<RepositoryId, Arc<RepositoryRecord>>,
     /// Names never change their repository while it exists, so these are forgotten only when one goes.
     repositories: Cache<(NamespaceId, RepositoryName), RepositoryId>,
     generations: Box<[AtomicU64]>,
@@ -108,6 +111,7 @@ impl Hot {
                 .build(),
             tags: Cache::new(TAGS),
             blobs: Cache::new(BLOBS),
+            records: Cache::new(REPOSITORIES),
             repositories: Cache::new(REPOSITORIES),
             generations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -123,6 +127,28 @@ impl Hot {
 
     pub(super) fn fill_repository(&self, key: (NamespaceId, RepositoryName), id: RepositoryId) {
         self.repositories.insert(key, id);
+    }
+
+    pub(super) fn record(&self, id: RepositoryId) -> Option<Arc<RepositoryRecord>> {
+        self.records.get(&id)
+    }
+
+    pub(super) fn fill_record(
+        &self,
+        read: Generation,
+        id: RepositoryId,
+        record: Arc<RepositoryRecord>,
+    ) {
+        self.records.insert(id, record);
+        if self.generation(id) != read {
+            self.records.invalidate(&id);
+        }
+    }
+
+    /// Called after a commit that changed the record of a repository.
+    pub(super) fn record_changed(&self, id: RepositoryId) {
+        self.counter(id).fetch_add(1, Ordering::AcqRel);
+        self.records.invalidate(&id);
     }
 
     pub(super) fn manifest(&self, key: &(RepositoryId, Digest)) -> Option<Arc<HeldManifest>> {

@@ -61,11 +61,22 @@ impl Registry {
         Ok(found)
     }
 
-    /// Returns where a tag points, with its newest validation, or `None`.
+    /// Returns where a tag points, with its newest validation, or `None`. One that has expired is none,
+    /// whether the collector has come by or not.
     ///
     /// # Errors
     /// The store's.
     pub async fn lookup_tag(
+        &self,
+        repository: RepositoryId,
+        tag: &Tag,
+    ) -> Result<Option<Arc<HotTag>>, Error> {
+        let found = self.tag_as_written(repository, tag).await?;
+        let now = self.inner.clock.now();
+        Ok(found.filter(|found| !found.record.has_expired(now)))
+    }
+
+    async fn tag_as_written(
         &self,
         repository: RepositoryId,
         tag: &Tag,
@@ -106,7 +117,8 @@ impl Registry {
         }
         let read = self.inner.hot.generation(repository);
         let found = self.inner.store.read(|tx| {
-            let Some(record) = tx.manifests().record(repository, digest)? else {
+            let record = tx.manifests().record(repository, digest)?;
+            let Some(record) = record.filter(ManifestRecord::is_live) else {
                 return Ok(None);
             };
             Ok::<_, store::Error>(Some((record, tx.manifests().body(digest)?)))
@@ -145,7 +157,10 @@ impl Registry {
     ) -> Result<Option<ManifestRecord>, Error> {
         self.inner
             .store
-            .read(|tx| Ok(tx.manifests().record(repository, digest)?))
+            .read(|tx| {
+                let record = tx.manifests().record(repository, digest)?;
+                Ok(record.filter(ManifestRecord::is_live))
+            })
             .await
     }
 

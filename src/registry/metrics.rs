@@ -1,6 +1,8 @@
 //! What the registry counts.
 
-use prometheus::{IntCounter, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+use super::GcReport;
 
 /// Counters of the room.
 #[derive(Clone)]
@@ -9,7 +11,53 @@ pub struct Metrics {
     pub freed_bytes: IntCounter,
     pub damaged: IntCounter,
     pub swept_files: IntCounter,
+    /// What clients changed, by [`Changed`].
+    changed: [IntCounter; Changed::ALL.len()],
+    /// Time that a transaction of the collector holds the writer.
+    pub gc_transaction_seconds: Histogram,
+    reviews: IntCounter,
+    collected_manifests: IntCounter,
+    collected_blobs: IntCounter,
+    collected_bytes: IntCounter,
 }
+
+/// What a client changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Changed {
+    PushedManifest,
+    PushedBlob,
+    MountedBlob,
+    DeletedTag,
+    DeletedManifest,
+    DeletedBlob,
+}
+
+impl Changed {
+    const ALL: [Self; 6] = [
+        Self::PushedManifest,
+        Self::PushedBlob,
+        Self::MountedBlob,
+        Self::DeletedTag,
+        Self::DeletedManifest,
+        Self::DeletedBlob,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::PushedManifest => "pushed_manifest",
+            Self::PushedBlob => "pushed_blob",
+            Self::MountedBlob => "mounted_blob",
+            Self::DeletedTag => "deleted_tag",
+            Self::DeletedManifest => "deleted_manifest",
+            Self::DeletedBlob => "deleted_blob",
+        }
+    }
+}
+
+/// Around the 5 ms that a transaction of the collector may take.
+const TRANSACTION_SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.025, 0.1,
+];
 
 impl Metrics {
     /// # Errors
@@ -20,7 +68,37 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let changes = Opts::new(
+            "entrepot_registry_changes_total",
+            "What clients changed in local repositories.",
+        );
+        let changes = IntCounterVec::new(changes, &["change"])?;
+        registry.register(Box::new(changes.clone()))?;
+        let seconds = HistogramOpts::new(
+            "entrepot_registry_gc_transaction_seconds",
+            "Time that a transaction of the collector holds the writer.",
+        );
+        let seconds = Histogram::with_opts(seconds.buckets(TRANSACTION_SECONDS.to_vec()))?;
+        registry.register(Box::new(seconds.clone()))?;
         Ok(Self {
+            changed: Changed::ALL.map(|changed| changes.with_label_values(&[changed.label()])),
+            gc_transaction_seconds: seconds,
+            reviews: counter(
+                "entrepot_registry_gc_reviews_total",
+                "Reviews that the collector looked at.",
+            )?,
+            collected_manifests: counter(
+                "entrepot_registry_gc_manifests_total",
+                "Manifests that the collector removed.",
+            )?,
+            collected_blobs: counter(
+                "entrepot_registry_gc_blobs_total",
+                "Blobs that the collector took out of repositories.",
+            )?,
+            collected_bytes: counter(
+                "entrepot_registry_gc_freed_bytes_total",
+                "Bytes of files that the collector removed.",
+            )?,
             evictions: counter("entrepot_registry_evictions_total", "Images evicted.")?,
             freed_bytes: counter(
                 "entrepot_registry_evicted_bytes_total",
@@ -35,5 +113,16 @@ impl Metrics {
                 "Files that no row named and a sweep removed.",
             )?,
         })
+    }
+
+    pub(super) fn count(&self, changed: Changed) {
+        self.changed[changed as usize].inc();
+    }
+
+    pub(super) fn count_collected(&self, report: &GcReport) {
+        self.reviews.inc_by(report.reviewed);
+        self.collected_manifests.inc_by(report.manifests);
+        self.collected_blobs.inc_by(report.blobs);
+        self.collected_bytes.inc_by(report.file_bytes);
     }
 }

@@ -5,36 +5,54 @@
 //! one file whatever number of repositories name it, and is readable in a repository only if a row
 //! links it there. Knows neither HTTP nor upstream registries.
 
+mod catalogue;
+mod check;
 mod commit;
+mod delete;
 mod error;
 mod evict;
+mod gc;
 mod holdings;
 mod hot;
+mod labels;
 mod lookup;
 mod metrics;
+mod mount;
 mod pointing;
+mod push;
 mod recency;
 mod reclaim;
+mod remove;
+mod repositories;
 mod rules;
+mod scrub;
+mod session;
 mod sweep;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use catalogue::{Catalogue, Catalogued};
+pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;
 pub use error::Error;
+pub use gc::{Budget, GcReport};
 pub use holdings::{HeldTag, Holding};
 pub use hot::{HeldManifest, HotTag};
 pub use lookup::HeldBlob;
 pub use metrics::Metrics;
+pub use push::{Condition, Push};
 pub use reclaim::Protected;
 pub use rules::Rules;
-pub use sweep::SweepReport;
+pub use scrub::{Damage, Pace, ScrubReport};
+pub use sweep::{ExpiredUploads, SweepReport};
+pub use uploads::{Upload, UploadId};
 
 use crate::blob::BlobStore;
 use crate::model::{Actor, ByteSize, Clock, NamespaceId};
@@ -59,10 +77,14 @@ struct Inner {
     content_locks: [tokio::sync::Mutex<()>; CONTENT_LOCKS],
     /// One eviction at a time: two that run side by side would both free what one needs.
     reclaiming: tokio::sync::Mutex<()>,
+    /// One run of the collector at a time.
+    collecting: tokio::sync::Mutex<()>,
+    touches: Arc<gc::Touches>,
     in_flight: reclaim::InFlight,
     /// The namespaces whose content may be evicted, and by which policy.
     policies: ArcSwap<HashMap<NamespaceId, Policy>>,
     rules: ArcSwap<Rules>,
+    uploads: uploads::Uploads,
     metrics: Metrics,
 }
 
@@ -77,6 +99,8 @@ pub struct Parts {
     /// Memory for hot manifests.
     pub hot_cache: ByteSize,
     pub rules: Rules,
+    /// The installation's own, which upload sessions are signed with.
+    pub session_secret: [u8; 32],
     pub metrics: Metrics,
 }
 
@@ -89,6 +113,7 @@ impl Registry {
             clock,
             hot_cache,
             rules,
+            session_secret,
             metrics,
         } = parts;
         Self {
@@ -96,6 +121,8 @@ impl Registry {
                 store,
                 blobs,
                 ledger,
+                touches: Arc::new(gc::Touches::new(clock.now())),
+                collecting: tokio::sync::Mutex::default(),
                 clock,
                 hot: hot::Hot::new(hot_cache),
                 recency: recency::Recency::default(),
@@ -104,6 +131,7 @@ impl Registry {
                 in_flight: reclaim::InFlight::default(),
                 policies: ArcSwap::default(),
                 rules: ArcSwap::from_pointee(rules),
+                uploads: uploads::Uploads::new(&session_secret),
                 metrics,
             }),
         }
@@ -133,6 +161,11 @@ impl Registry {
     /// Says what holds for local repositories from now on.
     pub fn set_rules(&self, rules: Rules) {
         self.inner.rules.store(Arc::new(rules));
+    }
+
+    /// What holds for local repositories.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.inner.rules.load_full()
     }
 
     /// How tags are changed now, and by whom.

@@ -1,6 +1,6 @@
-//! The two things that happen to a tag: it is pointed somewhere, or it ends.
+//! The two things that happen to a tag: it is pointed somewhere, or it ends, perhaps by itself.
 //!
-//! Everything that moves a tag comes through here, inside the transaction of its cause, so that the
+//! Everything that moves a tag, or says when it ends, comes through here, inside the transaction of its cause, so that the
 //! history is complete: what a tag pointed to before becomes a lifetime, which the collector looks at
 //! when it can no longer be restored, and an expiring tag is looked at when it expires.
 
@@ -97,6 +97,30 @@ impl Change {
         };
         tx.reviews().put(until, &review)
     }
+}
+
+/// Has the collector look at a tag when it ends by itself, after what is said of it has changed.
+pub(super) fn reschedule(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+    before: &TagRecord,
+    after: &TagRecord,
+) -> Result<(), store::Error> {
+    if before.expires == after.expires {
+        return Ok(());
+    }
+    let review = Review::Tag {
+        repository,
+        tag: tag.clone(),
+    };
+    if let Some(expires) = before.expires {
+        tx.reviews().remove(expires, &review)?;
+    }
+    if let Some(expires) = after.expires {
+        tx.reviews().put(expires, &review)?;
+    }
+    Ok(())
 }
 
 /// For how long what a tag of the repository pointed to can be restored.

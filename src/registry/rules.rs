@@ -14,6 +14,8 @@ pub struct Rules {
     pub upload_expiry: Duration,
     /// Image manifests may name blobs that the repository lacks (`ALLOW_SPARSE_IMAGES`).
     pub sparse_images: bool,
+    /// Whether anything is collected: not while the registry is closed to writes.
+    pub may_collect: bool,
     /// Indexes may name manifests that the repository lacks (`FEATURE_SPARSE_INDEX`).
     pub sparse_indexes: bool,
 }
@@ -25,6 +27,7 @@ impl Default for Rules {
             grace: Duration::from_secs(3600),
             upload_expiry: Duration::from_secs(2 * 86_400),
             sparse_images: false,
+            may_collect: true,
             sparse_indexes: true,
         }
     }

@@ -4,7 +4,7 @@
 //! publication holds until its row is committed.
 
 use super::{Error, Registry};
-use crate::blob::Shard;
+use crate::blob::{self, Shard};
 use crate::oci::Digest;
 
 /// What a sweep did.
@@ -15,7 +15,39 @@ pub struct SweepReport {
     pub removed_partials: u64,
 }
 
+/// Uploads that were given up.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ExpiredUploads {
+    pub uploads: u64,
+    pub bytes: u64,
+}
+
 impl Registry {
+    /// Removes uploads that nobody has gone on with for as long as the rules let them rest.
+    ///
+    /// # Errors
+    /// The disk's; what was removed stays removed.
+    pub async fn expire_uploads(&self) -> Result<ExpiredUploads, Error> {
+        let now = self.inner.clock.now();
+        let rest = self.inner.rules.load().upload_expiry;
+        let mut expired = ExpiredUploads::default();
+        for left in self.inner.blobs.uploads().await? {
+            if left.written + rest > now {
+                continue;
+            }
+            match self.inner.blobs.discard_upload(&left.key).await {
+                Ok(bytes) => {
+                    expired.uploads += 1;
+                    expired.bytes += bytes;
+                }
+                // Somebody goes on with it after all.
+                Err(blob::Error::UploadBusy { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(expired)
+    }
+
     /// Removes files that no row names, and partial fills that `is_running` does not know.
     ///
     /// # Errors

@@ -44,12 +44,7 @@ impl<S: Reads> Blobs<S> {
         digest: &Digest,
     ) -> Result<Option<LinkRecord>, Error> {
         let key = keys::content(repository, digest);
-        let table = Table::BlobLinks;
-        self.0.tx().row(table, &key, |bytes| match bytes {
-            // What an upstream gave: kept by its use, not by its age.
-            [] => Ok(LinkRecord::default()),
-            _ => codec::decode(table, bytes),
-        })
+        self.0.tx().row(Table::BlobLinks, &key, decode_link)
     }
 
     /// Whether any repository links the blob.
@@ -68,6 +63,13 @@ impl<S: Reads> Blobs<S> {
         let owners = Span::under(keys::digest(digest));
         let (table, read) = (Table::BlobNamespaces, keys::read_owner);
         self.0.tx().keys(table, &owners, limit, read)
+    }
+
+    /// Up to `limit` repositories that a blob was pushed or mounted to; some may have deleted it.
+    pub fn holders(&self, digest: &Digest, limit: usize) -> Result<Vec<RepositoryId>, Error> {
+        let span = Span::under(keys::digest(digest));
+        let (table, read) = (Table::BlobHolders, keys::read_holder);
+        self.0.tx().keys(table, &span, limit, read)
     }
 
     /// Up to `limit` blobs that the repository has, deleted ones included, behind `after`, in the
@@ -124,12 +126,24 @@ impl Blobs<&mut WriteTx<'_>> {
         repository: RepositoryId,
         digest: &Digest,
     ) -> Result<LinkChange, Error> {
-        self.link_since(namespace, repository, digest, Timestamp::default())
+        self.put_link(namespace, repository, digest, Timestamp::default())
     }
 
     /// Gives the repository a blob that was pushed or mounted at `since`; a deleted one is back, and
     /// one that is there is as new.
     pub fn link_since(
+        &mut self,
+        namespace: NamespaceId,
+        repository: RepositoryId,
+        digest: &Digest,
+        since: Timestamp,
+    ) -> Result<LinkChange, Error> {
+        self.0
+            .mark(Table::BlobHolders, keys::holder(digest, repository));
+        self.put_link(namespace, repository, digest, since)
+    }
+
+    fn put_link(
         &mut self,
         namespace: NamespaceId,
         repository: RepositoryId,
@@ -174,6 +188,20 @@ impl Blobs<&mut WriteTx<'_>> {
         Ok(true)
     }
 
+    /// Shows a blob again that was hidden; nothing happens if it was not.
+    pub fn show(&mut self, repository: RepositoryId, digest: &Digest) -> Result<(), Error> {
+        let link = self.link_record(repository, digest)?;
+        if let Some(link) = link.filter(|link| link.deleted) {
+            let link = LinkRecord {
+                deleted: false,
+                ..link
+            };
+            let key = keys::content(repository, digest);
+            self.0.put_record(Table::BlobLinks, key, &link);
+        }
+        Ok(())
+    }
+
     /// Ends what [`Blobs::link`] began.
     pub fn unlink(
         &mut self,
@@ -187,6 +215,8 @@ impl Blobs<&mut WriteTx<'_>> {
         let count = self.count(digest, namespace)?;
         let key = keys::content(repository, digest);
         self.0.remove(Table::BlobLinks, key);
+        let key = keys::holder(digest, repository);
+        self.0.remove(Table::BlobHolders, key);
         let key = keys::owner(digest, namespace);
         if count > 1 {
             self.0.put_record(Table::BlobNamespaces, key, &(count - 1));
@@ -198,5 +228,14 @@ impl Blobs<&mut WriteTx<'_>> {
             last_of_all: !self.is_linked_at_all(digest)?,
             ..LinkChange::default()
         })
+    }
+}
+
+/// The record of a link in the bytes of its row.
+pub(super) fn decode_link(bytes: &[u8]) -> Result<LinkRecord, Error> {
+    match bytes {
+        // What an upstream gave: kept by its use, not by its age.
+        [] => Ok(LinkRecord::default()),
+        _ => codec::decode(Table::BlobLinks, bytes),
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn repository_name(namespace: NamespaceId, name: &RepositoryName) -> 
     [&namespace.0.to_be_bytes(), name.as_str().as_bytes()].concat()
 }
 
+/// Where the names of a namespace's repositories begin that follow a text.
+pub(super) fn repository_text(namespace: NamespaceId, text: &str) -> Key {
+    [&namespace.0.to_be_bytes(), text.as_bytes()].concat()
+}
+
 pub(super) fn user(id: UserId) -> Key {
     id.0.to_be_bytes().to_vec()
 }
@@ -186,6 +191,20 @@ pub(super) fn lifetime_target(repository: RepositoryId, digest: &Digest, sequenc
     .concat()
 }
 
+/// An ended lifetime by its tag, whose end is marked by a byte that no tag holds.
+pub(super) fn lifetime_tag(repository: RepositoryId, tag: &Tag, sequence: u64) -> Key {
+    [
+        &lifetimes_of_tag(repository, tag)[..],
+        &(!sequence).to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// The start of every key of a tag's ended lifetimes.
+pub(super) fn lifetimes_of_tag(repository: RepositoryId, tag: &Tag) -> Key {
+    [&repository.0.to_be_bytes(), tag.as_str().as_bytes(), &[0]].concat()
+}
+
 /// A review by when it is due.
 pub(super) fn review(due: Timestamp, review: &Review) -> Key {
     let subject = match review {
@@ -205,6 +224,14 @@ pub(super) fn review(due: Timestamp, review: &Review) -> Key {
 /// The start of every key of reviews that are due at `time`.
 pub(super) fn due(due: Timestamp) -> Key {
     time(due).to_vec()
+}
+
+/// Behind every review that is due at that time, and before those due later.
+pub(super) fn end_of_due(due: Timestamp) -> Key {
+    let mut end = time(due).to_vec();
+    // No kind of review has this number.
+    end.push(u8::MAX);
+    end
 }
 
 const fn review_kind(review: &Review) -> u8 {
@@ -255,6 +282,11 @@ pub(super) fn read_digest(key: &[u8]) -> Option<Digest> {
     }
 }
 
+/// The name in a key of [`namespace_name`].
+pub(super) fn read_namespace_name(key: &[u8]) -> Option<NamespaceName> {
+    read_text(key)
+}
+
 /// The name in a key of [`repository_name`].
 pub(super) fn read_repository_name(key: &[u8]) -> Option<RepositoryName> {
     read_text(number(key)?.1)
@@ -297,6 +329,16 @@ pub(super) fn read_user_app_token(key: &[u8]) -> Option<AppTokenId> {
     read_number(number(key)?.1).map(AppTokenId)
 }
 
+/// The repository that a key begins with.
+pub(super) fn read_repository(key: &[u8]) -> Option<RepositoryId> {
+    number(key).map(|(id, _)| RepositoryId(id))
+}
+
+/// The digest that a key of [`holder`] or [`owner`] begins with.
+pub(super) fn read_first_digest(key: &[u8]) -> Option<Digest> {
+    Digest::from_key(key).map(|(digest, _)| digest)
+}
+
 /// The digest in a key of [`content`].
 pub(super) fn read_content(key: &[u8]) -> Option<Digest> {
     read_digest(number(key)?.1)
@@ -330,6 +372,12 @@ pub(super) fn read_lifetime(key: &[u8]) -> Option<u64> {
 /// The sequence in a key of [`lifetime_target`].
 pub(super) fn read_lifetime_target(key: &[u8]) -> Option<u64> {
     read_number(Digest::from_key(number(key)?.1)?.1).map(|inverted| !inverted)
+}
+
+/// The sequence in a key of [`lifetime_tag`].
+pub(super) fn read_lifetime_tag(key: &[u8]) -> Option<u64> {
+    let (_, sequence) = key.split_last_chunk()?;
+    Some(!u64::from_be_bytes(*sequence))
 }
 
 /// The time and the review in a key of [`review`].

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::{ManifestRecord, RepositoryId};
+use crate::model::{ManifestRecord, RepositoryId, Timestamp};
 use crate::oci::Digest;
 
 /// Manifests as a transaction sees them.
@@ -61,6 +61,18 @@ impl<S: Reads> Manifests<S> {
         let span = Span::under(keys::content(repository, child));
         let (table, read) = (Table::ManifestParents, keys::read_naming);
         self.0.tx().keys(table, &span, usize::MAX, read)
+    }
+
+    /// Up to `limit` indexes of the repository that name `child`.
+    pub fn some_parents(
+        &self,
+        repository: RepositoryId,
+        child: &Digest,
+        limit: usize,
+    ) -> Result<Vec<Digest>, Error> {
+        let span = Span::under(keys::content(repository, child));
+        let (table, read) = (Table::ManifestParents, keys::read_naming);
+        self.0.tx().keys(table, &span, limit, read)
     }
 
     /// Up to `limit` manifests of the repository that name `blob`.
@@ -120,6 +132,23 @@ impl Manifests<&mut WriteTx<'_>> {
         Ok(())
     }
 
+    /// Changes the record of a manifest that the repository holds; what it names stays the same.
+    pub fn replace(
+        &mut self,
+        repository: RepositoryId,
+        digest: &Digest,
+        record: &ManifestRecord,
+    ) -> Result<(), Error> {
+        let key = keys::content(repository, digest);
+        debug_assert!(
+            self.record(repository, digest)?
+                .is_some_and(|held| held.children == record.children && held.blobs == record.blobs),
+            "only what does not name is changed"
+        );
+        self.0.put_record(Table::Manifests, key, record);
+        Ok(())
+    }
+
     /// Has the repository no longer hold a manifest; returns the record, if it did.
     ///
     /// The document goes with the last repository that held it. Tags and referrers are the caller's.
@@ -141,6 +170,36 @@ impl Manifests<&mut WriteTx<'_>> {
             self.0.remove(Table::ManifestBodies, keys::digest(digest));
         }
         Ok(Some(record))
+    }
+
+    /// Takes up to `most` names out of the record of a manifest that goes in several writes, and has
+    /// it be deleted at `at`; returns the children and blobs that it no longer names.
+    pub fn dismantle(
+        &mut self,
+        repository: RepositoryId,
+        digest: &Digest,
+        at: Timestamp,
+        most: usize,
+    ) -> Result<(Vec<Digest>, Vec<Digest>), Error> {
+        let Some(mut record) = self.record(repository, digest)? else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let kept = record.blobs.len().saturating_sub(most);
+        let blobs = record.blobs.split_off(kept);
+        let kept = (record.children.len() + blobs.len()).saturating_sub(most);
+        let kept = kept.min(record.children.len());
+        let children = record.children.split_off(kept);
+        let taken = ManifestRecord {
+            children,
+            blobs,
+            ..record.clone()
+        };
+        self.unmark(repository, digest, &taken);
+        record.deleted = Some(at);
+        let key = keys::content(repository, digest);
+        self.0.put_record(Table::Manifests, key, &record);
+        let blobs = taken.blobs.into_iter().map(|(blob, _)| blob);
+        Ok((taken.children, blobs.collect()))
     }
 
     fn unmark(&mut self, repository: RepositoryId, digest: &Digest, record: &ManifestRecord) {

@@ -68,13 +68,12 @@ fn to_second(database: &Database) -> Result<(), redb::Error> {
         transaction.rename_table(Old::new(old), table.definition())?;
     }
     transaction.delete_table(Old::new("tag_history.v1"))?;
-    for (old, new) in [("last_organization", "last_namespace")] {
+    {
         let mut meta = transaction.open_table(Table::Meta.definition())?;
-        let last = meta
-            .remove(&*keys::name(old))?
-            .map(|row| row.value().to_vec());
+        let last = meta.remove(&*keys::name("last_organization"))?;
+        let last = last.map(|row| row.value().to_vec());
         if let Some(last) = last {
-            meta.insert(&*keys::name(new), &*last)?;
+            meta.insert(&*keys::name("last_namespace"), &*last)?;
         }
     }
     for table in Table::ALL {

@@ -19,6 +19,7 @@
 //! `tables` draws every table, `keys` and `codec` own every byte, one file a noun has its verbs.
 
 mod app_tokens;
+mod audit;
 mod blobs;
 mod changes;
 mod codec;
@@ -58,6 +59,7 @@ use redb::Database;
 use tokio::sync::watch;
 
 pub use app_tokens::AppTokens;
+pub use audit::{Audit, Fault, Index, Progress, WrongCount};
 pub use blobs::{Blobs, LinkChange};
 pub use error::Error;
 pub use manifests::Manifests;
@@ -170,6 +172,30 @@ impl Store {
                 Err(_) => Err(Error::Closed.into()),
             },
         }
+    }
+
+    /// Runs `f` as a write that is never committed, on the blocking pool: it tells what a write of
+    /// the same kind would do now. Its hooks do not run.
+    ///
+    /// What it changes is held in memory: `f` minds [`WriteTx::changed_bytes`].
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    ///
+    /// # Panics
+    /// If `f` does.
+    pub async fn rehearse<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (database, health) = (self.0.database.clone(), self.0.health.clone());
+        self.scan(move |_| {
+            let mut tx = ReadTx::begin(&database, &health)?;
+            f(&mut WriteTx::new(&mut tx))
+        })
+        .await
     }
 
     /// Runs `f` on the writer thread and returns once what it changed is durable.

@@ -43,6 +43,19 @@ impl<S: Reads> Namespaces<S> {
         let read = |key: &[u8]| keys::read_number(key).map(NamespaceId);
         self.0.tx().records(Table::Namespaces, &span, limit, read)
     }
+
+    /// Up to `limit` names of namespaces behind the text `after`, in byte order.
+    pub fn names(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(NamespaceName, NamespaceId)>, Error> {
+        let span = Span::ALL.after(after.map(keys::name));
+        let read = keys::read_namespace_name;
+        self.0
+            .tx()
+            .records(Table::NamespaceNames, &span, limit, read)
+    }
 }
 
 impl Namespaces<&mut WriteTx<'_>> {

@@ -27,6 +27,22 @@ impl<S: Reads> Referrers<S> {
     }
 }
 
+impl<S: Reads> Referrers<S> {
+    /// Up to `limit` artifacts that refer to `subject`, behind `after`, in the order of their digests.
+    pub fn digests(
+        &self,
+        repository: RepositoryId,
+        subject: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<Digest>, Error> {
+        let after = after.map(|digest| keys::naming(repository, subject, digest));
+        let span = Span::under(keys::content(repository, subject)).after(after);
+        let (table, read) = (Table::Referrers, keys::read_naming);
+        self.0.tx().keys(table, &span, limit, read)
+    }
+}
+
 impl Referrers<&mut WriteTx<'_>> {
     /// Lists an artifact under its subject, in place of an older descriptor of the same digest.
     pub fn put(

@@ -36,8 +36,19 @@ impl<S: Reads> Repositories<S> {
         after: Option<&RepositoryName>,
         limit: usize,
     ) -> Result<Vec<(RepositoryName, RepositoryId)>, Error> {
-        let after = after.map(|name| keys::repository_name(namespace, name));
-        let span = Span::under(keys::namespace(namespace)).after(after);
+        let after = after.map_or("", RepositoryName::as_str);
+        self.list_behind(namespace, after, limit)
+    }
+
+    /// The same behind any text, which need not be a name.
+    pub fn list_behind(
+        &self,
+        namespace: NamespaceId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(RepositoryName, RepositoryId)>, Error> {
+        let after = keys::repository_text(namespace, after);
+        let span = Span::under(keys::namespace(namespace)).after(Some(after));
         let read = keys::read_repository_name;
         self.0
             .tx()

@@ -21,6 +21,14 @@ impl<S: Reads> Reviews<S> {
         let (table, read) = (Table::Reviews, keys::read_review);
         self.0.tx().keys(table, &span, limit, read)
     }
+
+    /// When the first review is due that is not yet due at `now`.
+    pub fn next(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let span = Span::ALL.after(Some(keys::end_of_due(now)));
+        let (table, read) = (Table::Reviews, keys::read_review);
+        let found = self.0.tx().keys(table, &span, 1, read)?;
+        Ok(found.first().map(|(due, _)| *due))
+    }
 }
 
 impl Reviews<&mut WriteTx<'_>> {

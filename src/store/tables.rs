@@ -93,11 +93,15 @@ tables! {
     TagLifetimes = "tag_lifetimes.v1",
     /// (repository, digest, sequence, newest first) → (): which ended lifetimes pointed here
     LifetimeTargets = "lifetime_targets.v1",
+    /// (repository, tag, sequence, newest first) → (): the ended lifetimes of a tag
+    LifetimeTags = "lifetime_tags.v1",
 
     /// digest → `BlobRecord`
     Blobs = "blobs.v1",
     /// (repository, digest) → `LinkRecord`: which blobs a repository has; of caches mostly empty
     BlobLinks = "blob_links.v1",
+    /// (digest, repository) → (): which repositories a pushed blob can be mounted from
+    BlobHolders = "blob_holders.v1",
     /// (digest, namespace) → number of its repositories that link the blob
     BlobNamespaces = "blob_namespaces.v1",
 

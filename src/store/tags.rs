@@ -81,6 +81,21 @@ impl<S: Reads> Tags<S> {
         let (table, read) = (Table::LifetimeTargets, keys::read_lifetime_target);
         self.0.tx().keys(table, &span, limit, read)
     }
+
+    /// Up to `limit` numbers of ended lifetimes of a tag, the one that ended last first, before the
+    /// lifetime `before`.
+    pub fn lifetimes_of_tag(
+        &self,
+        repository: RepositoryId,
+        tag: &Tag,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<u64>, Error> {
+        let before = before.map(|sequence| keys::lifetime_tag(repository, tag, sequence));
+        let span = Span::under(keys::lifetimes_of_tag(repository, tag)).after(before);
+        let (table, read) = (Table::LifetimeTags, keys::read_lifetime_tag);
+        self.0.tx().keys(table, &span, limit, read)
+    }
 }
 
 impl Tags<&mut WriteTx<'_>> {
@@ -136,6 +151,8 @@ impl Tags<&mut WriteTx<'_>> {
         self.0.put_record(Table::TagLifetimes, key, lifetime);
         let key = keys::lifetime_target(repository, &lifetime.digest, sequence);
         self.0.mark(Table::LifetimeTargets, key);
+        let key = keys::lifetime_tag(repository, &lifetime.tag, sequence);
+        self.0.mark(Table::LifetimeTags, key);
         Ok(sequence)
     }
 
@@ -146,6 +163,8 @@ impl Tags<&mut WriteTx<'_>> {
         };
         let key = keys::lifetime_target(repository, &lifetime.digest, sequence);
         self.0.remove(Table::LifetimeTargets, key);
+        let key = keys::lifetime_tag(repository, &lifetime.tag, sequence);
+        self.0.remove(Table::LifetimeTags, key);
         self.0
             .remove(Table::TagLifetimes, keys::lifetime(repository, sequence));
         Ok(())

@@ -19,8 +19,8 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    AppTokens, Blobs, Error, Manifests, Namespaces, Permissions, Recency, Referrers, Repositories,
-    Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
+    AppTokens, Audit, Blobs, Error, Manifests, Namespaces, Permissions, Recency, Referrers,
+    Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -110,6 +110,8 @@ nouns! {
     reviews: Reviews,
     /// Single values by name.
     settings: Settings,
+    /// Rows that are derived from others, to be compared with them.
+    audit: Audit,
 }
 
 // === impl ReadTx ===
@@ -261,6 +263,11 @@ impl<'batch> WriteTx<'batch> {
     /// writer thread, so they must be brief and must not wait for another write.
     pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
         self.hooks.push(Box::new(hook));
+    }
+
+    /// About how much memory the changes of this write and of those before it in its batch take.
+    pub const fn changed_bytes(&self) -> usize {
+        self.tx.changes.bytes()
     }
 
     pub(super) fn put(&mut self, table: Table, key: Key, value: Vec<u8>) {

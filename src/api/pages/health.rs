@@ -103,11 +103,12 @@ async fn store_answers(state: &State) -> bool {
     !state.registry.store().failed() && matches!(listed, Ok(Ok(_)))
 }
 
-/// Whether the data directory can be read and written.
+/// Whether the data directory can be read and written, and has taken every sync so far (DK-05).
 fn is_storage_usable(state: &State) -> bool {
     let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     rustix::fs::access(&state.site.load().data_dir, access).is_ok()
         && state.registry.blobs().disk().is_ok()
+        && !state.registry.blobs().is_degraded()
 }
 
 /// Whether a twentieth of the volume is free above the reserve: before that is used up, caches have

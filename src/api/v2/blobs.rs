@@ -28,14 +28,16 @@ pub(super) async fn blob(
     visit: &Visit<'_>,
     source: &Source,
     digest: &Digest,
+    is_public: bool,
 ) -> Result<Served, Failure> {
     let etag = headers::etag(digest);
     let not_modified = headers::is_unchanged(visit.headers(), &etag);
     // A client that has the bytes must not make us fetch them.
     if visit.is_head() || not_modified {
+        visit.keep_for_pusher(source, digest).await;
         let head = visit.api.proxy.head_blob(source, digest).await?;
         let mut response = Response::default();
-        *response.headers_mut() = common(source, digest, etag, head.cache);
+        *response.headers_mut() = common(is_public, digest, etag, head.cache);
         if not_modified {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
@@ -49,7 +51,7 @@ pub(super) async fn blob(
     }
     let wanted = wanted_ranges(visit.headers(), &etag);
     let answer = visit.api.proxy.blob(source, digest).await?;
-    let headers = common(source, digest, etag, answer.cache);
+    let headers = common(is_public, digest, etag, answer.cache);
     pieces(visit, headers, &answer, wanted.as_ref())
 }
 
@@ -114,7 +116,7 @@ fn piece(content: &BlobContent, range: ByteRange, sendfile: bool) -> Body {
     match content {
         BlobContent::Held(file) => held(file, range, sendfile),
         BlobContent::Stream(source) => {
-            let bytes = source.clone().stream(range);
+            let bytes = (**source).clone().stream(range);
             Body::stream(
                 range.len(),
                 bytes.map(|piece| piece.map_err(BodyError::source)),
@@ -138,10 +140,10 @@ fn held(file: &BlobFile, range: ByteRange, sendfile: bool) -> Body {
 }
 
 /// The headers of every answer about a blob that is there.
-fn common(source: &Source, digest: &Digest, etag: HeaderValue, cache: CacheStatus) -> HeaderMap {
+fn common(is_public: bool, digest: &Digest, etag: HeaderValue, cache: CacheStatus) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
     content_headers(&mut headers, cache, std::time::Duration::ZERO);
-    headers.insert(header::CACHE_CONTROL, cache_control(source, true));
+    headers.insert(header::CACHE_CONTROL, cache_control(is_public, true));
     headers.insert(header::ETAG, etag);
     headers.insert(DOCKER_CONTENT_DIGEST, headers::plain(digest.to_string()));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

@@ -10,10 +10,11 @@ use std::time::Duration;
 use ::http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::READ;
 use crate::api::headers;
 use crate::http::{RequestId, Response, response};
-use crate::oci::{EndpointError, ErrorCode};
-use crate::{blob, proxy, registry};
+use crate::oci::{EndpointError, ErrorCode, upload_progress};
+use crate::{auth, blob, proxy, registry};
 
 /// Why a request gets no content: code, status, and words for the client.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct Failure {
     pub(super) code: ErrorCode,
     pub(super) status: StatusCode,
     pub(super) message: Cow<'static, str>,
-    /// A header that belongs to the status: `Allow`, `Retry-After`, `Content-Range`.
-    header: Option<(header::HeaderName, HeaderValue)>,
+    /// Headers that belong to the status: `Allow`, `Retry-After`, `Content-Range`, `Location`.
+    headers: Vec<(header::HeaderName, HeaderValue)>,
 }
 
 impl Failure {
@@ -32,7 +33,7 @@ impl Failure {
             code,
             status: StatusCode::from_u16(code.status()).expect("the codes' statuses are valid"),
             message: message.into(),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -55,22 +56,30 @@ impl Failure {
         )
     }
 
+    /// 416 for a piece that does not begin where its upload of `len` bytes ends.
+    pub(super) fn upload_range(message: String, location: &str, len: u64) -> Self {
+        Self::new(ErrorCode::BlobUploadInvalid, message)
+            .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
+            .with_header(header::RANGE, headers::plain(upload_progress(len)))
+            .with_header(header::LOCATION, headers::plain(location))
+    }
+
     fn unavailable(message: &'static str, retry_after: Option<Duration>) -> Self {
         Self::new(ErrorCode::Unavailable, message).retry_after(retry_after)
     }
 
-    const fn with_status(mut self, status: StatusCode) -> Self {
+    pub(super) const fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+    pub(super) fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
     /// Whole seconds, rounded up: zero would ask for a storm.
-    fn retry_after(self, after: Option<Duration>) -> Self {
+    pub(super) fn retry_after(self, after: Option<Duration>) -> Self {
         let Some(after) = after else { return self };
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         self.with_header(
@@ -93,7 +102,7 @@ impl Failure {
         let mut answer = response::json(self.status, &body);
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, headers::NO_STORE);
-        headers.extend(self.header);
+        headers.extend(self.headers);
         answer
     }
 }
@@ -167,6 +176,14 @@ impl From<proxy::Error> for Failure {
     }
 }
 
+impl From<auth::Error> for Failure {
+    /// AZ-15: that it could not be found out is no word about rights.
+    fn from(error: auth::Error) -> Self {
+        tracing::error!(%error, "who may do what could not be found out");
+        Self::unavailable("accounts cannot be looked at", None)
+    }
+}
+
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         use registry::Error as E;
@@ -179,7 +196,25 @@ impl From<registry::Error> for Failure {
                 tracing::error!(%error, "content at rest is damaged");
                 Self::unavailable("the content is damaged and will be fetched again", None)
             }
-            E::NoRoom(_) => Self::unavailable("there is no room for the content", None),
+            E::NoRoom(_) => Self::unavailable("there is no room for the content", None)
+                .with_status(StatusCode::INSUFFICIENT_STORAGE),
+            E::NameUnknown => Self::new(ErrorCode::NameUnknown, error.to_string()),
+            E::ManifestUnknown => Self::new(ErrorCode::ManifestUnknown, error.to_string()),
+            E::BlobUnknown => Self::new(ErrorCode::BlobUnknown, error.to_string()),
+            E::ManifestBlobUnknown { .. } => {
+                Self::new(ErrorCode::ManifestBlobUnknown, error.to_string())
+            }
+            E::SizeInvalid { .. } => Self::new(ErrorCode::ManifestInvalid, error.to_string()),
+            E::TagImmutable { .. } => Self::new(ErrorCode::TagImmutable, error.to_string()),
+            E::Precondition { .. } => Self::new(ErrorCode::ManifestInvalid, error.to_string())
+                .with_status(StatusCode::PRECONDITION_FAILED),
+            E::BlobInUse { .. } => Self::method(READ, error.to_string()),
+            E::ReadOnly => Self::method("", error.to_string()),
+            E::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),
+            E::NoRandomness => {
+                tracing::error!(%error, "an upload cannot begin");
+                Self::unavailable("an upload cannot begin", None)
+            }
             E::Store(error) => {
                 tracing::error!(%error, "the store did not answer");
                 Self::unavailable("the store did not answer", None)
@@ -190,8 +225,24 @@ impl From<registry::Error> for Failure {
 }
 
 impl From<blob::Error> for Failure {
-    /// One answer for all of them: a client can do nothing but come again.
+    /// What the client got wrong is told; of the rest it can do nothing but come again.
     fn from(error: blob::Error) -> Self {
+        match error {
+            blob::Error::DigestMismatch { .. } => {
+                return Self::new(ErrorCode::DigestInvalid, error.to_string());
+            }
+            blob::Error::UploadBusy { .. } => {
+                let message = "another request is writing to this upload";
+                return Self::new(ErrorCode::BlobUploadInvalid, message)
+                    .with_status(StatusCode::CONFLICT);
+            }
+            blob::Error::NoSpace { .. } => {
+                tracing::error!(%error, "the disk is full");
+                return Self::unavailable("there is no room for the content", None)
+                    .with_status(StatusCode::INSUFFICIENT_STORAGE);
+            }
+            _ => {}
+        }
         tracing::error!(%error, "content could not be read");
         Self::unavailable(
             "the content could not be read",

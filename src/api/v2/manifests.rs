@@ -9,8 +9,8 @@ use super::error::Failure;
 use super::{Served, Visit, content_headers};
 use crate::api::headers::{self, DOCKER_CONTENT_DIGEST};
 use crate::http::{Body, Response};
-use crate::oci::{Digest, MediaType, Reference};
-use crate::proxy::{Ask, CacheStatus, ManifestAnswer, ManifestHead, Source};
+use crate::oci::{Digest, ErrorCode, MediaType, Reference};
+use crate::proxy::{self, Ask, CacheStatus, ManifestAnswer, ManifestHead, Source};
 
 const IMMUTABLE_PUBLIC: HeaderValue =
     HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -23,6 +23,7 @@ pub(super) async fn manifest(
     visit: &Visit<'_>,
     source: &Source,
     reference: &Reference,
+    is_public: bool,
 ) -> Result<Served, Failure> {
     let proxy = &visit.api.proxy;
     let ask = match headers::wants_validation(visit.headers()) {
@@ -30,11 +31,17 @@ pub(super) async fn manifest(
         false => Ask::Normal,
     };
     if !visit.is_head() {
-        let answer = proxy.manifest(source, reference, ask).await?;
-        return Ok(held(visit, source, reference, &answer));
+        let answer = proxy.manifest(source, reference, ask).await;
+        let answer = match answer {
+            Err(proxy::Error::ManifestUnknown) => {
+                return Err(unknown(visit, source, reference).await);
+            }
+            answer => answer?,
+        };
+        return Ok(held(visit, is_public, reference, &answer));
     }
     match proxy.head_manifest(source, reference, ask).await? {
-        ManifestHead::Held(answer) => Ok(held(visit, source, reference, &answer)),
+        ManifestHead::Held(answer) => Ok(held(visit, is_public, reference, &answer)),
         ManifestHead::Upstream {
             digest,
             media_type,
@@ -47,14 +54,32 @@ pub(super) async fn manifest(
                 size_bytes,
                 cache,
             };
-            Ok(upstream_head(visit, source, reference, &head))
+            Ok(upstream_head(visit, is_public, reference, &head))
         }
     }
 }
 
+/// Quay: a tag that has been here and ended is told from one that never was.
+async fn unknown(visit: &Visit<'_>, source: &Source, reference: &Reference) -> Failure {
+    let registry = &visit.api.registry;
+    if let Reference::Tag(tag) = reference
+        && source.is_local()
+        && let Ok(Some(id)) = registry
+            .repository(source.organization_id(), source.name())
+            .await
+        && let Ok(true) = registry.has_ended(id, tag).await
+    {
+        let text = format!(
+            "the tag {tag} was deleted or has expired; entrepot tag restore may bring it back"
+        );
+        return Failure::new(ErrorCode::TagExpired, text);
+    }
+    proxy::Error::ManifestUnknown.into()
+}
+
 /// The `Cache-Control` of what stands under a URL: a digest names the same bytes for ever.
-pub(super) fn cache_control(source: &Source, by_digest: bool) -> HeaderValue {
-    match (by_digest, source.is_public()) {
+pub(super) const fn cache_control(is_public: bool, by_digest: bool) -> HeaderValue {
+    match (by_digest, is_public) {
         (true, true) => IMMUTABLE_PUBLIC,
         (true, false) => IMMUTABLE_PRIVATE,
         (false, _) => NO_CACHE,
@@ -63,7 +88,7 @@ pub(super) fn cache_control(source: &Source, by_digest: bool) -> HeaderValue {
 
 fn held(
     visit: &Visit<'_>,
-    source: &Source,
+    is_public: bool,
     reference: &Reference,
     answer: &ManifestAnswer,
 ) -> Served {
@@ -73,7 +98,7 @@ fn held(
     content_headers(headers, answer.cache, answer.age);
     headers.insert(
         header::CACHE_CONTROL,
-        cache_control(source, is_digest(reference)),
+        cache_control(is_public, is_digest(reference)),
     );
     headers.insert(header::CONTENT_TYPE, manifest.content_type.clone());
     let (digest, etag) = match reference {
@@ -111,7 +136,7 @@ struct Head<'a> {
 
 fn upstream_head(
     visit: &Visit<'_>,
-    source: &Source,
+    is_public: bool,
     reference: &Reference,
     head: &Head<'_>,
 ) -> Served {
@@ -120,7 +145,7 @@ fn upstream_head(
     content_headers(&mut headers, head.cache, std::time::Duration::ZERO);
     headers.insert(
         header::CACHE_CONTROL,
-        cache_control(source, is_digest(reference)),
+        cache_control(is_public, is_digest(reference)),
     );
     headers.insert(
         header::CONTENT_TYPE,

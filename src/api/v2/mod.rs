@@ -4,16 +4,20 @@
 //! name is routed to its organisation, and only then is anything looked up. Whatever is answered here
 //! carries `Docker-Distribution-API-Version`, failures included.
 //!
-//! Without users there is nobody to log in, so `/v2/` answers 200 and credentials that are sent are
-//! not looked at (old engines send those of Docker Hub to every mirror).
+//! Reads go through `proxy`, writes through `registry`; who may do what is decided in `access` before
+//! either. Without users there is nobody to log in, so `/v2/` answers 200.
 
+mod access;
 mod blobs;
 mod catalog;
 mod error;
 mod manifests;
+mod push;
 mod referrers;
 mod residency;
 mod tags;
+mod token;
+mod uploads;
 mod writes;
 
 use std::borrow::Cow;
@@ -28,15 +32,19 @@ use super::page::InvalidNumber;
 use super::query::Query;
 use super::state::State;
 use crate::http::{
-    AccessLevel, Body, Exchange, Finished, Operation, Request, Response, WhenFinished, response,
+    AccessLevel, Body, Exchange, Finished, Operation, Request, RequestBody, Response, WhenFinished,
+    response,
 };
 use crate::model::NamespaceName;
-use crate::oci::{Endpoint, ErrorCode, RepositoryName};
+use crate::oci::{Action, Endpoint, EndpointError, ErrorCode, RepositoryName};
 use crate::proxy::{CacheStatus, Origin, Route, Source};
 use error::Failure;
 
-/// The methods of every endpoint of a registry that is only read.
+/// The methods of an endpoint that is only read.
 const READ: &str = "GET, HEAD";
+
+/// What tokens are for (DESIGN section 3).
+const SERVICE: &str = "entrepot";
 
 /// One request at these doors.
 pub(super) struct Visit<'a> {
@@ -63,22 +71,27 @@ pub(super) async fn answer(
     api: &State,
     exchange: &Exchange,
     listener: Option<&NamespaceName>,
-    request: &Request,
+    request: Request,
 ) -> Response {
-    let query = Query::of(request.uri());
+    let (request, body) = request.into_parts();
+    let query = Query::of(&request.uri);
     let visit = Visit {
         api,
         exchange,
-        method: request.method(),
-        headers: request.headers(),
+        method: &request.method,
+        headers: &request.headers,
         query,
         ns: query.value("ns").filter(|ns| !ns.is_empty()),
         listener,
     };
-    let parsed = Endpoint::parse(request.uri().path());
+    let parsed = Endpoint::parse(request.uri.path());
     let operation = Operation(parsed.as_ref().map_or("unknown", Endpoint::operation));
     let outcome = match parsed {
-        Ok(endpoint) => visit.answer(&endpoint).await,
+        Ok(endpoint) => visit.answer(&endpoint, body).await,
+        // A tag that cannot exist is unknown to who asks for it, and a mistake of who makes it.
+        Err(EndpointError::Tag(error)) if visit.method == Method::PUT => {
+            Err(Failure::new(ErrorCode::TagInvalid, error.to_string()))
+        }
         Err(error) => Err(error.into()),
     };
     let mut answer = match outcome {
@@ -105,63 +118,119 @@ impl Visit<'_> {
         matches!(*self.method, Method::GET | Method::HEAD)
     }
 
-    async fn answer(&self, endpoint: &Endpoint) -> Result<Response, Failure> {
+    async fn answer(&self, endpoint: &Endpoint, body: RequestBody) -> Result<Response, Failure> {
         let Some(name) = endpoint.name() else {
             return match endpoint {
+                Endpoint::Token => token::answer(self, body).await,
                 _ if !self.is_read() => Err(Failure::method(READ, "this path is only read")),
                 Endpoint::Catalog => catalog::list_repositories(self).await,
-                _ => Ok(ping()),
+                _ => self.ping().await,
             };
         };
-        let source = self.source(name).await?;
-        if !self.is_read() || matches!(endpoint, Endpoint::Uploads { .. } | Endpoint::Upload { .. })
-        {
-            return Err(writes::refuse(endpoint, &source));
+        if !self.is_read() || is_upload(endpoint) {
+            return self.write(endpoint, name, body).await;
         }
+        let source = self.find(name, Action::Pull).await?;
+        let admitted = self.admit(&source, Action::Pull).await?;
+        let is_public = admitted.is_public;
         let served = match endpoint {
             Endpoint::Manifest { reference, .. } => {
-                manifests::manifest(self, &source, reference).await?
+                manifests::manifest(self, &source, reference, is_public).await?
             }
-            Endpoint::Blob { digest, .. } => blobs::blob(self, &source, digest).await?,
+            Endpoint::Blob { digest, .. } => blobs::blob(self, &source, digest, is_public).await?,
             Endpoint::Tags { .. } => tags::list_tags(self, &source).await?,
             Endpoint::Referrers { digest, .. } => {
                 referrers::list_referrers(self, &source, digest).await?
             }
             Endpoint::Ping
+            | Endpoint::Token
             | Endpoint::Catalog
             | Endpoint::Uploads { .. }
             | Endpoint::Upload { .. } => return Err(Failure::no_such_path()),
         };
-        Ok(self.finish(&source, served))
+        let mut answer = self.finish(&source, served);
+        if !is_public {
+            keep_private(answer.headers_mut());
+        }
+        Ok(answer)
     }
 
-    /// The repository that a name means at this entrance.
-    async fn source(&self, name: &RepositoryName) -> Result<Source, Failure> {
-        let host = self
-            .exchange
-            .host
-            .as_ref()
-            .map(|host| host.host().to_ascii_lowercase());
-        let origin = Origin {
-            listener: self.listener,
-            host: host.as_deref(),
-            ns: self.ns.as_deref(),
+    /// What changes content: pushes and deletions.
+    async fn write(
+        &self,
+        endpoint: &Endpoint,
+        name: &RepositoryName,
+        body: RequestBody,
+    ) -> Result<Response, Failure> {
+        let action = match *self.method {
+            Method::DELETE if !is_upload(endpoint) => Action::Delete,
+            _ => Action::Push,
         };
-        match self.api.proxy.route(&origin, name).await? {
+        let found = self.find_to_write(name, action).await;
+        let source = found.map_err(|error| writes::closed(self, endpoint).unwrap_or(error))?;
+        writes::refuse_closed(self, endpoint, &source)?;
+        writes::refuse_encoded(self)?;
+        match (endpoint, self.method) {
+            (Endpoint::Uploads { .. }, &Method::POST) => uploads::begin(self, &source, body).await,
+            (Endpoint::Upload { upload, .. }, _) => {
+                uploads::continue_session(self, &source, upload, body).await
+            }
+            (Endpoint::Manifest { reference, .. }, &Method::PUT) => {
+                push::put_manifest(self, &source, reference, body).await
+            }
+            (Endpoint::Manifest { reference, .. }, &Method::DELETE) => {
+                push::delete_manifest(self, &source, reference).await
+            }
+            (Endpoint::Blob { digest, .. }, &Method::DELETE) => {
+                push::delete_blob(self, &source, digest).await
+            }
+            _ => Err(Failure::method(
+                writes::allow(endpoint),
+                "this path does not take the method",
+            )),
+        }
+    }
+
+    /// end-1: tells that this is a registry, and that credentials are right.
+    async fn ping(&self) -> Result<Response, Failure> {
+        if self.listener.is_none() && self.api.accounts.has_users() {
+            let caller = self.caller().await?;
+            if caller.identity.is_anonymous() {
+                // Without it, nobody would be asked for a password at a login.
+                return Err(self.unauthorized(access::NOT_AUTHORIZED, &[], None));
+            }
+        }
+        Ok(ping())
+    }
+
+    /// The repository that a name means at this entrance, for somebody who wants to do `action` there.
+    async fn find(&self, name: &RepositoryName, action: Action) -> Result<Source, Failure> {
+        match self.route(name).await? {
             Route::Source(source) => Ok(source),
             Route::Unserved => Err(Failure::new(
                 ErrorCode::NameUnknown,
                 "no organization here caches the registry that ns names",
             )),
-            Route::UnknownOrganization => Err(Failure::new(
-                ErrorCode::NameUnknown,
-                "no organization here has the name that the repository begins with",
-            )),
-            Route::Denied { organization } => Err(Failure::new(
-                ErrorCode::Denied,
-                format!("{organization} may not be pulled from without an account"),
-            )),
+            Route::UnknownNamespace(_) | Route::NoNamespace => {
+                Err(self.unknown_name(name, action).await)
+            }
         }
+    }
+
+    async fn route(&self, name: &RepositoryName) -> Result<Route, Failure> {
+        let host = self
+            .exchange
+            .host
+            .as_ref()
+            .map(|host| host.host().to_ascii_lowercase());
+        let library = self.api.library.load();
+        let origin = Origin {
+            listener: self.listener,
+            host: host.as_deref(),
+            ns: self.ns.as_deref(),
+            library: library.as_ref().as_ref(),
+        };
+        Ok(self.api.proxy.route(&origin, name).await?)
     }
 
     /// Adds what every answer out of a repository has, and sees to its being counted.
@@ -194,12 +263,25 @@ impl Visit<'_> {
     }
 }
 
+const fn is_upload(endpoint: &Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Uploads { .. } | Endpoint::Upload { .. })
+}
+
 impl From<InvalidNumber> for Failure {
     fn from(_: InvalidNumber) -> Self {
         Self::new(
             ErrorCode::PaginationNumberInvalid,
             "n is not a number of entries",
         )
+    }
+}
+
+/// AZ-16: what not everyone may read is kept by no cache that others share.
+fn keep_private(headers: &mut HeaderMap) {
+    let no_cache = HeaderValue::from_static("no-cache");
+    if headers.get(header::CACHE_CONTROL) == Some(&no_cache) {
+        let private = HeaderValue::from_static("private, no-cache");
+        headers.insert(header::CACHE_CONTROL, private);
     }
 }
 

@@ -31,6 +31,10 @@ pub(super) async fn list_referrers(
     source: &Source,
     subject: &Digest,
 ) -> Result<Served, Failure> {
+    if !visit.api.referrers {
+        // 404 says that there is no such API, and sends clients to fallback tags (SC-362).
+        return Err(Failure::no_such_path());
+    }
     let (mut found, cache) = found(visit, source, subject).await?;
     let filter = visit
         .query

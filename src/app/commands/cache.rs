@@ -60,7 +60,7 @@ impl Listing<'_> {
                 self.tags.push(tag_cells(&name, &row.tag));
             }
             Row::Change(row) => self.output.line(change_line(&row)),
-            Row::Status(_) => {}
+            _ => {}
         }
         if self.tags.len() >= TABLE_ROWS {
             self.show();
@@ -69,7 +69,8 @@ impl Listing<'_> {
 
     fn show(&mut self) {
         if !self.organizations.is_empty() {
-            self.output.table(HOLDING_HEAD, &self.organizations);
+            let head = ["ORGANIZATION", "HELD", "QUOTA"];
+            self.output.table(head, &self.organizations);
         }
         if !self.tags.is_empty() {
             let head = ["TAG", "SIZE", "VALIDATED", "LAST USED", "PINNED", "DIGEST"];
@@ -90,9 +91,7 @@ fn change_line(row: &ChangeRow) -> String {
     }
 }
 
-/// The columns of [`holding_cells`].
-pub(super) const HOLDING_HEAD: [&str; 3] = ["ORGANIZATION", "HELD", "QUOTA"];
-
+/// The namespace, what it holds, and its quota.
 pub(super) fn holding_cells(holding: &Holding) -> [Cell; 3] {
     let limit = holding.limit_bytes.map(|bytes| ByteSize(bytes).to_string());
     [

@@ -1,12 +1,20 @@
 //! The subcommands, one file each; `main` hands the parsed command line over.
 
 mod cache;
+mod check;
 mod check_config;
+mod gc;
+mod listing;
 mod output;
+mod password;
+mod repository;
+mod robot;
 mod serve;
 mod status;
 mod sweep;
+mod tag;
 mod tls;
+mod user;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +22,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use super::assemble::Services;
-use super::cli::{Cli, Command, Common, TlsCommand};
+use super::cli::{Cli, Command, Common, SiteCommand, TlsCommand};
 use super::operations::{self, Frame, Request};
 use super::{Error, control, lock};
 use crate::config::{Config, ConfigSource, Environment, Flags};
@@ -48,16 +56,12 @@ pub fn run(cli: Cli) -> ExitCode {
                 &output,
             );
         }
-        Some(Command::Cache { json, command }) => {
-            cache::run(command, json, &Site::new(&common, environment), &output)
-        }
-        Some(Command::Sweep) => sweep::run(&Site::new(&common, environment), &output),
-        Some(Command::Status { json }) => {
-            status::run(json, &Site::new(&common, environment), &output)
-        }
         Some(Command::Tls {
             command: TlsCommand::SelfSigned { host, dir },
         }) => tls::self_signed(&host, &dir, &output),
+        Some(Command::Site(command)) => {
+            run_on_site(command, &Site::new(&common, environment), &output)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +70,24 @@ pub fn run(cli: Cli) -> ExitCode {
             output.error(format_args!("entrepot: {}", error.chain()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a command about what a data directory holds.
+fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(), Stop> {
+    match command {
+        SiteCommand::Cache { json, command } => cache::run(command, json, site, output),
+        SiteCommand::Sweep => sweep::run(site, output),
+        SiteCommand::Status { json } => status::run(json, site, output),
+        SiteCommand::User { command } => user::run(command, site, output),
+        SiteCommand::Robot { command } => robot::run(command, site, output),
+        SiteCommand::Permission { command } => repository::permission(command, site, output),
+        SiteCommand::Repository { command } => repository::repository(command, site, output),
+        SiteCommand::Organization { command } => repository::organization(command, site, output),
+        SiteCommand::Tag { command } => tag::run(command, site, output),
+        SiteCommand::Gc { dry_run, json } => gc::run(dry_run, json, site, output),
+        SiteCommand::Check { repair, json } => check::check(repair, json, site, output),
+        SiteCommand::Scrub { bandwidth, json } => check::scrub(bandwidth, json, site, output),
     }
 }
 

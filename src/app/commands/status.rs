@@ -1,6 +1,6 @@
 //! `entrepot status`.
 
-use super::cache::{HOLDING_HEAD, holding_cells};
+use super::cache::holding_cells;
 use super::{Output, Site, Stop};
 use crate::app::operations::{Frame, Request, Row, StatusRow};
 use crate::model::ByteSize;
@@ -38,6 +38,6 @@ fn show(status: &StatusRow, output: &Output) {
     ));
     if !status.organizations.is_empty() {
         let rows: Vec<_> = status.organizations.iter().map(holding_cells).collect();
-        output.table(HOLDING_HEAD, &rows);
+        output.table(["NAMESPACE", "HELD", "QUOTA"], &rows);
     }
 }

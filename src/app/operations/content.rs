@@ -1,6 +1,6 @@
-//! The operations themselves.
+//! Operations on what caches hold: list, remove, refresh, pin.
 
-use super::message::{ChangeRow, Request, Row, StatusRow, TagRow};
+use super::message::{ChangeRow, Row, TagRow};
 use super::{Failure, Report, Target};
 use crate::app::assemble::Services;
 use crate::model::{ByteSize, NamespaceId, NamespaceName, RepositoryId, Unit};
@@ -13,31 +13,19 @@ struct Located {
     repository: RepositoryId,
 }
 
-/// Carries out a request; the text sums up what was done.
-pub(super) async fn carry_out(
+/// Lists organisations with what they hold.
+pub(super) async fn list_organizations(
     services: &Services,
-    request: &Request,
     report: &Report,
 ) -> Result<String, Failure> {
-    match request {
-        Request::List { scope: None } => list_organizations(services, report).await,
-        Request::List { scope: Some(scope) } => list_tags(services, scope, report).await,
-        Request::Remove { targets, all } => remove(services, targets, *all, report).await,
-        Request::Refresh { targets } => refresh(services, targets, report).await,
-        Request::Pin { targets, pinned } => pin(services, targets, *pinned, report).await,
-        Request::Sweep {} => sweep(services, report).await,
-        Request::Status {} => status(services, report).await,
-    }
-}
-
-async fn list_organizations(services: &Services, report: &Report) -> Result<String, Failure> {
     for holding in services.registry.holdings().await? {
         report.row(Row::Organization(holding)).await?;
     }
     Ok(String::new())
 }
 
-async fn list_tags(
+/// Lists the tags of an organisation, of a repository, or one.
+pub(super) async fn list_tags(
     services: &Services,
     scope: &Target,
     report: &Report,
@@ -95,7 +83,8 @@ async fn list_repository(
     }
 }
 
-async fn remove(
+/// Lets go of tags, manifests, repositories, organisations.
+pub(super) async fn remove(
     services: &Services,
     targets: &[Target],
     all: bool,
@@ -178,7 +167,8 @@ async fn remove_one(services: &Services, target: &Target) -> Result<u64, Failure
     }
 }
 
-async fn refresh(
+/// Asks upstream where tags point.
+pub(super) async fn refresh(
     services: &Services,
     targets: &[Target],
     report: &Report,
@@ -201,7 +191,8 @@ async fn refresh(
     Ok(String::new())
 }
 
-async fn pin(
+/// Keeps what tags lead to from eviction, or no more.
+pub(super) async fn pin(
     services: &Services,
     targets: &[Target],
     pinned: bool,
@@ -238,37 +229,6 @@ async fn changed(
         freed_bytes,
     };
     Ok(report.row(Row::Change(row)).await?)
-}
-
-async fn sweep(services: &Services, report: &Report) -> Result<String, Failure> {
-    report
-        .progress("looking for files that nothing names")
-        .await?;
-    let swept = services.proxy.sweep().await?;
-    Ok(format!(
-        "{} files examined, {} removed, {} unfinished fills removed",
-        swept.examined, swept.removed_files, swept.removed_partials
-    ))
-}
-
-async fn status(services: &Services, report: &Report) -> Result<String, Failure> {
-    let registry = &services.registry;
-    let holdings = registry.holdings().await;
-    let disk = registry
-        .blobs()
-        .disk()
-        .map_err(crate::registry::Error::from)?;
-    let row = StatusRow {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        process: std::process::id(),
-        store_works: holdings.is_ok() && !registry.store().failed(),
-        disk_free_bytes: disk.free_bytes,
-        disk_size_bytes: disk.total_bytes,
-        disk_reserve_bytes: services.disk_reserve.bytes(),
-        organizations: holdings.unwrap_or_default(),
-    };
-    report.row(Row::Status(row)).await?;
-    Ok(String::new())
 }
 
 async fn organization(services: &Services, name: &NamespaceName) -> Result<NamespaceId, Failure> {

@@ -4,16 +4,26 @@
 //! does it itself with the same services. Either way the answer is a row of [`Frame`]s, so long work
 //! shows that it goes on and no answer is held in memory whole.
 
+mod accounts;
 mod content;
+mod findings;
+mod grants;
 mod message;
+mod repositories;
+mod robots;
+mod tags;
 mod target;
+mod upkeep;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-pub(super) use message::{ChangeRow, Frame, Request, Row, StatusRow};
-pub(super) use target::Target;
+pub(super) use message::{
+    ChangeRow, Clear, CollectedRow, DamageRow, Expiry, FindingRow, Frame, NewRobot, NewUser,
+    Request, Row, ScrubRow, StatusRow,
+};
+pub(super) use target::{GranteeName, Rate, RepositoryPath, Target};
 
 use super::assemble::Services;
 
@@ -38,7 +48,15 @@ pub(super) enum Failure {
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
     #[error(transparent)]
+    Accounts(#[from] crate::accounts::Error),
+    #[error(transparent)]
     Upstream(#[from] crate::proxy::Error),
+}
+
+impl Failure {
+    fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused(reason.into())
+    }
 }
 
 impl From<Unheard> for Failure {
@@ -69,7 +87,7 @@ pub(super) fn begin(services: Arc<Services>, request: Request) -> mpsc::Receiver
     tokio::spawn(async move {
         let report = Report(sender.clone());
         let outcome = tokio::select! {
-            outcome = content::carry_out(&services, &request, &report) => outcome,
+            outcome = carry_out(&services, &request, &report) => outcome,
             () = sender.closed() => return,
         };
         let last = match outcome {
@@ -82,4 +100,69 @@ pub(super) fn begin(services: Arc<Services>, request: Request) -> mpsc::Receiver
         let _ = sender.send(last).await;
     });
     frames
+}
+
+/// Carries out a request; the text sums up what was done.
+async fn carry_out(
+    services: &Services,
+    request: &Request,
+    report: &Report,
+) -> Result<String, Failure> {
+    match request {
+        Request::List { scope: None } => content::list_organizations(services, report).await,
+        Request::List { scope: Some(scope) } => content::list_tags(services, scope, report).await,
+        Request::Remove { targets, all } => content::remove(services, targets, *all, report).await,
+        Request::Refresh { targets } => content::refresh(services, targets, report).await,
+        Request::Pin { targets, pinned } => content::pin(services, targets, *pinned, report).await,
+        Request::Sweep {} => upkeep::sweep(services, report).await,
+        Request::Status {} => upkeep::status(services, report).await,
+        Request::Collect { dry_run: false } => upkeep::collect(services, report).await,
+        Request::Collect { dry_run: true } => upkeep::collectable(services, report).await,
+        Request::Check { repair } => upkeep::check(services, *repair, report).await,
+        Request::Scrub { bandwidth } => upkeep::scrub(services, *bandwidth, report).await,
+        Request::CreateUser(new) => accounts::create_user(services, new).await,
+        Request::SetPassword { name, password } => {
+            accounts::set_password(services, name, password).await
+        }
+        Request::SetEnabled { name, enabled } => {
+            accounts::set_enabled(services, name, *enabled).await
+        }
+        Request::ListUsers {} => accounts::list_users(services, report).await,
+        Request::CreateRobot(new) => robots::create(services, new, report).await,
+        Request::ListRobots { namespace } => robots::list(services, namespace, report).await,
+        Request::RegenerateRobot { name } => robots::regenerate(services, name, report).await,
+        Request::RemoveRobot { name } => robots::remove(services, name).await,
+        Request::ListOrganizations {} => accounts::list_organizations(services, report).await,
+        Request::CreateOrganization { name, owner } => {
+            accounts::create_organization(services, name, owner.as_ref()).await
+        }
+        Request::ListGrants { repository } => grants::list(services, repository, report).await,
+        Request::Grant {
+            repository,
+            grantee,
+            role,
+        } => grants::set(services, repository, grantee, *role).await,
+        Request::Revoke {
+            repository,
+            grantee,
+        } => grants::remove(services, repository, grantee).await,
+        Request::ListRepositories { namespace } => {
+            repositories::list(services, namespace.as_ref(), report).await
+        }
+        Request::CreateRepository { repository, public } => {
+            repositories::create(services, repository, *public).await
+        }
+        Request::SetVisibility { repository, public } => {
+            repositories::set_visibility(services, repository, *public).await
+        }
+        Request::ListTags { repository } => tags::list(services, repository, report).await,
+        Request::ListHistory { scope } => tags::history(services, scope, report).await,
+        Request::RestoreTag { target } => tags::restore(services, target, report).await,
+        Request::SetImmutable { targets, immutable } => {
+            tags::set_immutable(services, targets, *immutable, report).await
+        }
+        Request::SetExpiry { targets, expiry } => {
+            tags::set_expiry(services, targets, expiry, report).await
+        }
+    }
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Action, Actions, Auth, AuthConfig, Error, Grant, Identity, Metrics, Parts};
+use super::{Auth, AuthConfig, Error, Grant, Identity, Metrics, Parts};
 use crate::accounts::{self, Accounts, NewUser, PasswordCost, SealKey};
 use crate::model::{Actor, Clock, NamespaceName, RobotName, Secret, Timestamp, UserId};
+use crate::oci::{Action, Actions};
 use crate::store::{self, Store};
 
 const PASSWORD: &str = "correct:horse";

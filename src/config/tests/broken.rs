@@ -3,7 +3,7 @@
 use super::*;
 
 /// One mistake: text, line, and what its message must hold.
-type Broken = (&'static str, usize, &'static str);
+pub(super) type Broken = (&'static str, usize, &'static str);
 
 /// LC-04: the text itself.
 const SYNTAX: &[Broken] = &[
@@ -174,141 +174,6 @@ const KEYS: &[Broken] = &[
         "LOG_LEVEL: \"info,entrepot=loud\"\n",
         1,
         "is not a list of levels",
-    ),
-];
-
-/// LC-04: what is pushed, kept and let in.
-const LOCAL: &[Broken] = &[
-    (
-        "ANONYMOUS_PUSH: [guests, Guests]\n",
-        1,
-        "ANONYMOUS_PUSH[1]: \"Guests\" is not a name; write 2 to 255 lower-case letters",
-    ),
-    ("ANONYMOUS_PUSH: [a__b]\n", 1, "single '.', '_' or '-'"),
-    ("ANONYMOUS_PUSH: [a/b]\n", 1, "\"a/b\" is not a name"),
-    (
-        "ANONYMOUS_PUSH: x\n",
-        1,
-        "ANONYMOUS_PUSH: \"x\" is not a name",
-    ),
-    (
-        "ANONYMOUS_PUSH: {guests: all}\n",
-        1,
-        "begin its entries with '- '",
-    ),
-    (
-        "OFFLINE: true\nANONYMOUS_PUSH:\n  - guests\n  - guests\n",
-        4,
-        "guests stands here twice",
-    ),
-    (
-        "ANONYMOUS_PUSH: [docker.io]\n",
-        1,
-        "docker.io is a cache, PROXY_CACHES[0]",
-    ),
-    (
-        "ANONYMOUS_PUSH:\n- one\nPROXY_CACHES: [{organization: one, upstream: one.example}]\n",
-        2,
-        "one is a cache, PROXY_CACHES[0], and what a cache holds comes from upstream only",
-    ),
-    (
-        "FEATURE_ANONYMOUS_ACCESS: false\nANONYMOUS_PUSH: [guests]\n",
-        2,
-        "but FEATURE_ANONYMOUS_ACCESS is false",
-    ),
-    (
-        "CREATE_PRIVATE_REPO_ON_PUSH: private\n",
-        1,
-        "is not a switch",
-    ),
-    ("CREATE_NAMESPACE_ON_PUSH: 3\n", 1, "found a number"),
-    ("MAXIMUM_LAYER_SIZE: 20 gigs\n", 1, "has no known unit"),
-    ("MAXIMUM_LAYER_SIZE: 10\n", 1, "write 1 MiB to"),
-    ("REGISTRY_STATE: read-only\n", 1, "did you mean readonly?"),
-    ("DISABLE_PUSHES: never\n", 1, "is not a switch"),
-    (
-        "ALLOWED_OCI_ARTIFACT_TYPES: [application/x]\n",
-        1,
-        "expected a mapping from config media types to lists",
-    ),
-    (
-        "ALLOWED_OCI_ARTIFACT_TYPES:\n  application/x: [text/y, nothing]\n",
-        2,
-        "ALLOWED_OCI_ARTIFACT_TYPES.application/x: \"nothing\" is not a media type",
-    ),
-    (
-        "ALLOWED_OCI_ARTIFACT_TYPES:\n  application/x:\n",
-        2,
-        "expected a list of layer media types, found nothing; [] for none",
-    ),
-    (
-        "ALLOWED_OCI_ARTIFACT_TYPES:\n  helm: [text/y]\n",
-        2,
-        "\"helm\" is not a media type; write one such as",
-    ),
-    (
-        "ALLOWED_OCI_ARTIFACT_TYPES:\n  a/b: [text/y]\n  \"a/b;q=1\": [text/z]\n",
-        3,
-        "is not a media type",
-    ),
-    (
-        "ALLOWED_OCI_ARTIFACT_TYPES:\n  a/b: [text/y]\n  a/b: [text/z]\n",
-        3,
-        "a/b is given twice",
-    ),
-    ("DEFAULT_TAG_EXPIRATION: 2\n", 1, "write 2s for seconds"),
-    (
-        "DEFAULT_TAG_EXPIRATION: 1500ms\n",
-        1,
-        "is not whole seconds",
-    ),
-    (
-        "DEFAULT_TAG_EXPIRATION: 3w\n",
-        1,
-        "21d is not one of TAG_EXPIRATION_OPTIONS (0s, 1d, 7d, 14d, 28d); add it there",
-    ),
-    (
-        "LOG_LEVEL: info\nTAG_EXPIRATION_OPTIONS: [1d, 1y]\n",
-        2,
-        "lacks 14d, the default of DEFAULT_TAG_EXPIRATION",
-    ),
-    (
-        "TAG_EXPIRATION_OPTIONS: []\n",
-        1,
-        "give at least one duration",
-    ),
-    (
-        "TAG_EXPIRATION_OPTIONS: [2w, 14d]\n",
-        1,
-        "14d stands here twice",
-    ),
-    (
-        "TAG_EXPIRATION_OPTIONS: [2w, often]\n",
-        1,
-        "TAG_EXPIRATION_OPTIONS[1]",
-    ),
-    (
-        "TAG_EXPIRATION_OPTIONS: [2w, 101y]\n",
-        1,
-        "write 0s to 36500d",
-    ),
-    ("PUSH_TEMP_TAG_EXPIRATION_SEC: 0\n", 1, "write 1s to 30d"),
-    ("PUSH_TEMP_TAG_EXPIRATION_SEC: 31d\n", 1, "write 0s to 30d"),
-    ("UPLOAD_EXPIRATION: 10s\n", 1, "write 1m to 365d"),
-    ("GARBAGE_COLLECTION_FREQUENCY: -1\n", 1, "write 0 to 86400"),
-    ("SCRUB_INTERVAL: 10m\n", 1, "write 1h or more, or none"),
-    (
-        "SCRUB_INTERVAL: never\n",
-        1,
-        "is not a duration; write 500ms",
-    ),
-    ("SCRUB_BANDWIDTH: fast\n", 1, "or none"),
-    ("LIBRARY_NAMESPACE: a/b\n", 1, "is not a name"),
-    ("ROBOTS_DISALLOW: most\n", 1, "is not a switch"),
-    (
-        "ROBOTS_DISALLOW: true\nROBOTS_WHITELIST: [acme+ci, acme]\n",
-        2,
-        "ROBOTS_WHITELIST[1]: \"acme\" cannot be used",
     ),
 ];
 
@@ -526,7 +391,7 @@ fn elsewhere(part: &str) -> bool {
 #[test]
 fn every_broken_file_is_told_with_its_line_and_what_would_be_right() {
     assert!(SYNTAX.len() + KEYS.len() + CACHES.len() > 100);
-    let whole = SYNTAX.iter().chain(KEYS).chain(LOCAL);
+    let whole = SYNTAX.iter().chain(KEYS).chain(local::BROKEN);
     let whole = whole.filter_map(|(text, line, part)| complaint(text, *line, part));
     let caches = CACHES.iter();
     let caches = caches.filter_map(|(more, line, part)| complaint(&cache(more), *line, part));

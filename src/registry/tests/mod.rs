@@ -3,6 +3,7 @@
 mod content;
 mod evict;
 mod keep;
+mod tags;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -115,6 +116,7 @@ impl Site {
             clock: clock.clone(),
             hot_cache: ByteSize::mib(1),
             rules: crate::registry::Rules::default(),
+            session_secret: [7; 32],
             metrics: Metrics::new(&metrics).unwrap(),
         });
         let name = "cache".parse().unwrap();

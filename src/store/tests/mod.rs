@@ -4,8 +4,8 @@ mod faults;
 mod model;
 mod nouns;
 mod opening;
-mod upgrade;
 mod people;
+mod upgrade;
 mod writes;
 
 use std::path::{Path, PathBuf};

@@ -251,6 +251,16 @@ async fn reviews_come_in_the_order_of_their_time() {
     let read = |tx: &ReadTx| tx.reviews().due(at(20), Some(&due[0]), 9);
     let rest: Vec<_> = site.store.read(read).await.unwrap();
     assert_eq!(rest, due[1..]);
+    for (now, next) in [
+        (-11, Some(-10)),
+        (-10, Some(20)),
+        (20, Some(30)),
+        (29, Some(30)),
+        (30, None),
+    ] {
+        let read = move |tx: &ReadTx| tx.reviews().next(at(now));
+        assert_eq!(site.store.read(read).await.unwrap(), next.map(at), "{now}");
+    }
 }
 
 #[tokio::test]

@@ -5,10 +5,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::operations::Target;
+mod accounts;
+mod tags;
+
+pub(super) use accounts::{
+    OrganizationCommand, PasswordArgs, PermissionCommand, RepositoryCommand, RobotCommand,
+    UserCommand, VisibilityArg,
+};
+pub(super) use tags::TagCommand;
+
+use super::operations::{Rate, Target};
 use crate::config::Flags;
 
-/// A pull-through cache of container registries.
+/// A container registry: a pull-through cache of others, and a place to push to.
 ///
 /// Without a command it serves. Without a configuration it caches docker.io, quay.io, ghcr.io, gcr.io,
 /// registry.k8s.io, mcr.microsoft.com and public.ecr.aws for this machine:
@@ -65,6 +74,19 @@ pub(super) enum Command {
         /// The file to check, instead of that of --config
         file: Option<PathBuf>,
     },
+    /// Make what TLS needs
+    Tls {
+        #[command(subcommand)]
+        command: TlsCommand,
+    },
+    #[command(flatten)]
+    Site(SiteCommand),
+}
+
+/// Commands about what a data directory holds; a running server carries them out, or else the command
+/// itself.
+#[derive(Debug, Subcommand)]
+pub(super) enum SiteCommand {
     /// Look into what is held, and change it
     #[command(
         after_help = "A REF is organization/repository[:tag][@digest], such as \
@@ -79,16 +101,84 @@ pub(super) enum Command {
     },
     /// Remove files that nothing names and fills that nobody resumes, as a server does by itself daily
     Sweep,
-    /// Show whether the site works, its disk, and what each organization holds
+    /// Show whether the site works, its disk, and what each namespace holds
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make what TLS needs
-    Tls {
+    /// Make users, change their passwords, list them, disable them
+    #[command(
+        after_help = "The first user turns logins on: from then on LISTEN asks for \
+        credentials where something is not public."
+    )]
+    User {
         #[command(subcommand)]
-        command: TlsCommand,
+        command: UserCommand,
+    },
+    /// Make, list and remove robots, and give them new tokens: accounts for machines
+    Robot {
+        #[command(subcommand)]
+        command: RobotCommand,
+    },
+    /// Say who may do what in a repository
+    Permission {
+        #[command(subcommand)]
+        command: PermissionCommand,
+    },
+    /// List and make repositories, and say who may pull from them
+    Repository {
+        #[command(subcommand)]
+        command: RepositoryCommand,
+    },
+    /// List tags of local repositories, bring back what they pointed to, protect them, have them expire
+    #[command(
+        after_help = "A REF is namespace/name:tag, such as me/app:v1. What a tag pointed to \
+        before it was moved or deleted can be restored until the time machine ends \
+        (DEFAULT_TAG_EXPIRATION)."
+    )]
+    Tag {
+        #[command(subcommand)]
+        command: TagCommand,
+    },
+    /// Make and list organizations
+    Organization {
+        #[command(subcommand)]
+        command: OrganizationCommand,
+    },
+    /// Collect now what is due: expired tags, ended time machines, manifests and blobs that nothing names
+    ///
+    /// A server does this by itself all the time; the command waits until nothing due is left.
+    Gc {
+        /// Only say what would be freed
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare what the store says with itself and with the files
+    ///
+    /// Exits with 1 if anything is wrong that was not repaired.
+    Check {
+        /// Put right what can be put right without losing content
+        #[arg(long)]
+        repair: bool,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every blob and compare it with its digest
+    ///
+    /// A blob of which only a damaged file is left is set aside, so that it can be pushed or fetched
+    /// again. Exits with 1 if any is damaged or missing.
+    Scrub {
+        /// Most bytes a second to read, such as 50 MiB/s; none for no bound [default: as configured]
+        #[arg(long, value_name = "RATE")]
+        bandwidth: Option<Rate>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -192,6 +282,28 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());
+    }
+
+    /// SE-01: a password on the command line could be read by every process.
+    #[test]
+    fn no_command_takes_a_password_as_a_word() {
+        for arguments in [
+            &["user", "create", "ann", "--password", "x"][..],
+            &["user", "passwd", "ann", "secret-word"],
+        ] {
+            let words = std::iter::once(&"entrepot").chain(arguments);
+            assert!(Cli::try_parse_from(words).is_err(), "{arguments:?}");
+        }
+        let both = [
+            "entrepot",
+            "user",
+            "passwd",
+            "ann",
+            "--generate",
+            "--password-file",
+            "f",
+        ];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 
     #[test]

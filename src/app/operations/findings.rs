@@ -1,0 +1,124 @@
+//! What a check finds, in words: repositories and namespaces by their names.
+
+use super::Failure;
+use super::message::DamageRow;
+use crate::app::assemble::Services;
+use crate::model::{ByteSize, NamespaceId, RepositoryId, Review};
+use crate::registry::{self, Damage, Finding};
+use crate::store::ReadTx;
+
+/// Repositories named with damaged content, at most.
+const NAMED: usize = 3;
+
+/// Says what is wrong.
+pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<String, Failure> {
+    Ok(match finding {
+        Finding::MissingFile { digest, size_bytes } => {
+            let size = ByteSize(*size_bytes);
+            format!("blob {digest} ({size}) has no file; it can be fetched or pushed again")
+        }
+        Finding::WrongLength {
+            digest,
+            row_bytes,
+            file_bytes,
+        } => format!("the file of blob {digest} has {file_bytes} bytes instead of {row_bytes}"),
+        Finding::OrphanFile { digest, size_bytes } => {
+            let size = ByteSize(*size_bytes);
+            format!("a file of {size} is of no blob: {digest}")
+        }
+        Finding::UnlinkedBlob { digest } => format!("blob {digest} is in no repository"),
+        Finding::WrongUsage {
+            namespace,
+            stored_bytes,
+            counted_bytes,
+        } => {
+            let name = namespace_name(services, *namespace).await?;
+            format!("{name} is said to hold {stored_bytes} bytes and holds {counted_bytes}")
+        }
+        Finding::DamagedManifest { repository, digest } => {
+            let name = repository_name(services, *repository).await?;
+            format!("manifest {name}@{digest} is gone or damaged")
+        }
+        Finding::DanglingTag {
+            repository,
+            tag,
+            digest,
+        } => {
+            let name = repository_name(services, *repository).await?;
+            format!("tag {name}:{tag} points to {digest}, which is not there")
+        }
+        Finding::Forgotten { review } => {
+            let what = subject(services, review).await?;
+            format!("nothing needs {what}, and the collector was not told")
+        }
+        Finding::MissingIndexRow { fault } => {
+            format!("the index of {} lacks a row", fault.index)
+        }
+        Finding::StrayIndexRow { fault } => {
+            format!(
+                "the index of {} has a row that nothing stands behind",
+                fault.index
+            )
+        }
+        Finding::WrongLinkCount { wrong } => {
+            let name = namespace_name(services, wrong.namespace).await?;
+            format!(
+                "{name} is said to have blob {} in {} of its repositories and has it in {}",
+                wrong.digest, wrong.stored, wrong.counted
+            )
+        }
+    })
+}
+
+/// Says whose content is damaged.
+pub(super) async fn damage(services: &Services, damage: &Damage) -> Result<DamageRow, Failure> {
+    let (kind, mut repositories) = match damage.manifest_of {
+        Some(id) => ("manifest", vec![repository_name(services, id).await?]),
+        None => {
+            let registry = &services.registry;
+            (
+                "blob",
+                registry.who_has_blob(&damage.digest, NAMED + 1).await?,
+            )
+        }
+    };
+    let more = repositories.len() > NAMED;
+    repositories.truncate(NAMED);
+    Ok(DamageRow {
+        digest: damage.digest,
+        kind: kind.to_owned(),
+        state: (if damage.absent { "absent" } else { "damaged" }).to_owned(),
+        lost: damage.lost,
+        repositories,
+        more,
+    })
+}
+
+/// What a review is about.
+async fn subject(services: &Services, review: &Review) -> Result<String, Failure> {
+    let name = repository_name(services, review.repository()).await?;
+    Ok(match review {
+        Review::Tag { tag, .. } => format!("the tag {name}:{tag}"),
+        Review::Lifetime { sequence, .. } => format!("line {sequence} of the history of {name}"),
+        Review::Manifest { digest, .. } => format!("the manifest {name}@{digest}"),
+        Review::Blob { digest, .. } => format!("blob {digest} in {name}"),
+    })
+}
+
+async fn repository_name(services: &Services, id: RepositoryId) -> Result<String, Failure> {
+    let name = services.registry.full_name(id).await?;
+    Ok(name.map_or_else(
+        || format!("(a repository that is gone: number {id})"),
+        |name| name.to_string(),
+    ))
+}
+
+async fn namespace_name(services: &Services, id: NamespaceId) -> Result<String, Failure> {
+    let read = |tx: &ReadTx| tx.namespaces().record(id);
+    let record = services.registry.store().read(read).await;
+    let record = record.map_err(registry::Error::from)?;
+    Ok(record.map_or_else(
+        || format!("(a namespace that is gone: number {id})"),
+        |record| record.name.to_string(),
+    ))
+}

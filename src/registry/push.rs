@@ -1,0 +1,324 @@
+//! A client's manifest: what it names is looked for, then it exists, in one transaction.
+//!
+//! Called by the `/v2/` doors. A manifest of a local repository names only what the repository has, as
+//! far as the rules ask for that, checked in the transaction that publishes it (PR-08); its tags move
+//! in the same one, so that a reader sees either all or nothing of a push.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commit::{Room, record_of, referrer_descriptor};
+use super::hot::{HeldManifest, Touched};
+use super::metrics::Changed;
+use super::pointing::Change;
+use super::{Error, Placed, Registry, Rules};
+use crate::model::{Actor, ManifestRecord, Review, TagRecord, Unit};
+use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, RawManifest, Tag};
+use crate::store::{ReadTx, WriteTx};
+
+/// A manifest that a client pushes.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// Its bytes, whose digest was checked.
+    pub raw: RawManifest,
+    pub manifest: Manifest,
+    /// Tags to point at it; none for a push by digest.
+    pub tags: Vec<Tag>,
+    pub by: Actor,
+    /// What must be true of every one of the tags.
+    pub condition: Condition,
+}
+
+/// RFC 9110 §13.1.1, §13.1.2: what a conditional push asks of a tag.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Condition {
+    #[default]
+    None,
+    /// It points to one of these now (`If-Match`).
+    PointsTo(Vec<Digest>),
+    /// There is such a tag, whatever it points to (`If-Match: *`).
+    Present,
+    /// There is no such tag (`If-None-Match: *`).
+    Absent,
+}
+
+impl Condition {
+    fn holds(&self, current: Option<&TagRecord>) -> bool {
+        match self {
+            Self::None => true,
+            Self::PointsTo(digests) => {
+                current.is_some_and(|current| digests.contains(&current.digest))
+            }
+            Self::Present => current.is_some(),
+            Self::Absent => current.is_none(),
+        }
+    }
+}
+
+/// One manifest's way into a local repository.
+struct Publication {
+    push: Push,
+    unit: Unit,
+    rules: Arc<Rules>,
+    change: Change,
+    expires_after_s: Option<u64>,
+    held: Arc<HeldManifest>,
+    room: Room,
+}
+
+impl Registry {
+    /// Puts a manifest into a local repository and points its tags at it.
+    ///
+    /// # Errors
+    /// [`Error::ManifestBlobUnknown`] and [`Error::SizeInvalid`] for what it names,
+    /// [`Error::TagImmutable`], [`Error::Precondition`], [`Error::NoRoom`]; nothing has changed then.
+    pub async fn push_manifest(&self, placed: &Placed, push: Push) -> Result<(), Error> {
+        let unit = Unit {
+            namespace: placed.namespace,
+            repository: placed.repository,
+            digest: push.raw.digest,
+        };
+        let expires_after_s = match push.manifest.kind {
+            ManifestKind::Image => self.expiry_of(placed, &push).await?,
+            ManifestKind::Index | ManifestKind::Opaque => None,
+        };
+        let size = push.raw.bytes.len() as u64;
+        let reservation = self.reserve(placed.namespace, size, &[]).await?;
+        let publication = Publication {
+            unit,
+            rules: self.inner.rules.load_full(),
+            change: self.change(push.by.clone()),
+            expires_after_s,
+            held: Arc::new(HeldManifest::new(push.raw.clone(), unit)),
+            room: Room::new(reservation),
+            push,
+        };
+        let registry = self.clone();
+        self.inner
+            .store
+            .write(move |tx| publication.apply(tx, &registry))
+            .await?;
+        self.inner.metrics.count(Changed::PushedManifest);
+        Ok(())
+    }
+
+    /// What an image's labels say of its tags; the config of one that is here was read when it came.
+    async fn expiry_of(&self, placed: &Placed, push: &Push) -> Result<Option<u64>, Error> {
+        let (repository, digest) = (placed.repository, push.raw.digest);
+        let held = self
+            .inner
+            .store
+            .read(|tx| tx.manifests().record(repository, &digest));
+        match held.await? {
+            // A sparse one may have come before its config.
+            Some(held) if !self.inner.rules.load().sparse_images => Ok(held.expires_after_s),
+            _ => self.expires_after(placed, &push.manifest).await,
+        }
+    }
+}
+
+impl Publication {
+    fn apply(&self, tx: &mut WriteTx<'_>, registry: &Registry) -> Result<(), Error> {
+        let Unit {
+            namespace,
+            repository,
+            digest,
+        } = self.unit;
+        if tx.repositories().record(repository)?.is_none() {
+            return Err(Error::NameUnknown);
+        }
+        self.check_tags(tx)?;
+        self.check_blobs(tx)?;
+        self.check_children(tx)?;
+        let before = tx.manifests().record(repository, &digest)?;
+        let record = self.record(tx, before.as_ref())?;
+        tx.manifests()
+            .put(repository, &digest, &record, &self.push.raw.bytes)?;
+        if before.is_none() {
+            tx.usage().add(namespace, record.size_bytes)?;
+        }
+        if let Some(subject) = &self.push.manifest.subject {
+            let descriptor = referrer_descriptor(&self.push.raw, &self.push.manifest);
+            tx.referrers()
+                .put(repository, &subject.digest, &descriptor)?;
+        }
+        self.point_tags(tx, &record)?;
+        if self.push.tags.is_empty() {
+            let review = Review::Manifest { repository, digest };
+            tx.reviews().put(self.grace(&record)?, &review)?;
+        }
+        let added = if before.is_none() {
+            record.size_bytes
+        } else {
+            0
+        };
+        self.announce(tx, registry, &record, added);
+        Ok(())
+    }
+
+    /// When what nothing names is looked at; what refers to something has as long as a tag that ended.
+    fn grace(&self, record: &ManifestRecord) -> Result<crate::model::Timestamp, Error> {
+        let wait = match record.subject {
+            Some(_) => self.rules.grace.max(self.change.default_time_machine),
+            None => self.rules.grace,
+        };
+        Ok(self.change.at + wait)
+    }
+
+    fn check_tags(&self, tx: &ReadTx) -> Result<(), Error> {
+        for tag in &self.push.tags {
+            let current = self.alive(tx, tag)?;
+            if !self.push.condition.holds(current.as_ref()) {
+                return Err(Error::Precondition { tag: tag.clone() });
+            }
+            let is_moved = |current: &TagRecord| current.digest != self.unit.digest;
+            if current.is_some_and(|current| current.immutable && is_moved(&current)) {
+                return Err(Error::TagImmutable { tag: tag.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// A tag, unless it has expired and only nobody has noted that yet.
+    fn alive(&self, tx: &ReadTx, tag: &Tag) -> Result<Option<TagRecord>, Error> {
+        let current = tx.tags().current(self.unit.repository, tag)?;
+        Ok(current.filter(|current| !current.has_expired(self.change.at)))
+    }
+
+    /// PR-08, PR-09: every blob is here, with the size that the manifest states.
+    fn check_blobs(&self, tx: &ReadTx) -> Result<(), Error> {
+        for blob in self.push.manifest.held_blobs() {
+            let is_here = tx.blobs().is_linked(self.unit.repository, &blob.digest)?;
+            let record = match is_here {
+                true => tx.blobs().record(&blob.digest)?,
+                false => None,
+            };
+            match record {
+                Some(record) if record.size_bytes == blob.size => {}
+                Some(record) => return Err(size_invalid(blob, record.size_bytes)),
+                None if self.rules.sparse_images => {}
+                None => {
+                    return Err(Error::ManifestBlobUnknown {
+                        digest: blob.digest,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of what an index names, which may be missing if the rules say so.
+    fn check_children(&self, tx: &ReadTx) -> Result<(), Error> {
+        for child in &self.push.manifest.manifests {
+            match self.child_bytes(tx, child)? {
+                Some(found) if found == child.size => {}
+                Some(found) => return Err(size_invalid(child, found)),
+                None if self.rules.sparse_indexes || child.is_foreign() => {}
+                None => {
+                    return Err(Error::ManifestBlobUnknown {
+                        digest: child.digest,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How large what an index names is, if the repository has it.
+    fn child_bytes(&self, tx: &ReadTx, child: &Descriptor) -> Result<Option<u64>, Error> {
+        let repository = self.unit.repository;
+        if child.media_type.is_manifest() {
+            let record = tx.manifests().record(repository, &child.digest)?;
+            let live = record.filter(ManifestRecord::is_live);
+            return Ok(live.map(|record| record.size_bytes));
+        }
+        // BuildKit's cache is an index of layers.
+        if !tx.blobs().is_linked(repository, &child.digest)? {
+            return Ok(None);
+        }
+        let record = tx.blobs().record(&child.digest)?;
+        Ok(record.map(|record| record.size_bytes))
+    }
+
+    fn record(
+        &self,
+        tx: &ReadTx,
+        before: Option<&ManifestRecord>,
+    ) -> Result<ManifestRecord, Error> {
+        let now = self.change.at;
+        let size = self.push.raw.bytes.len() as u64;
+        let record = record_of(&self.push.manifest, size, now);
+        let expires_after_s = match self.push.manifest.kind {
+            ManifestKind::Index => self.agreed_expiry(tx, &record)?,
+            ManifestKind::Image | ManifestKind::Opaque => self.expires_after_s,
+        };
+        Ok(ManifestRecord {
+            created: before.map_or(now, |before| before.created),
+            expires_after_s,
+            ..record
+        })
+    }
+
+    /// Quay: tags of an index expire if all of its images say the same.
+    fn agreed_expiry(&self, tx: &ReadTx, index: &ManifestRecord) -> Result<Option<u64>, Error> {
+        let mut agreed = None;
+        for child in &index.children {
+            let child = tx.manifests().record(self.unit.repository, child)?;
+            let says = child.and_then(|child| child.expires_after_s);
+            if says.is_none() || agreed.is_some_and(|agreed| says != Some(agreed)) {
+                return Ok(None);
+            }
+            agreed = says;
+        }
+        Ok(agreed)
+    }
+
+    fn point_tags(&self, tx: &mut WriteTx<'_>, record: &ManifestRecord) -> Result<(), Error> {
+        let now = self.change.at;
+        let expires = record.expires_after_s.map(|s| now + Duration::from_secs(s));
+        for tag in &self.push.tags {
+            let before = self.alive(tx, tag)?;
+            let same = before.filter(|before| before.digest == self.unit.digest);
+            let tagged = TagRecord {
+                expires: expires.or_else(|| same.as_ref()?.expires),
+                immutable: same.as_ref().is_some_and(|same| same.immutable),
+                pinned: same.as_ref().is_some_and(|same| same.pinned),
+                since: same.map_or(now, |same| same.since),
+                ..TagRecord::new(self.unit.digest, now, self.change.by.clone())
+            };
+            self.change.point(tx, self.unit.repository, tag, &tagged)?;
+        }
+        Ok(())
+    }
+
+    /// After the commit: readers see it, and its bytes count as held.
+    fn announce(
+        &self,
+        tx: &mut WriteTx<'_>,
+        registry: &Registry,
+        record: &ManifestRecord,
+        added: u64,
+    ) {
+        let blobs = record.blobs.iter().map(|(digest, _)| *digest);
+        let touched = Touched {
+            tags: self.push.tags.clone(),
+            digests: std::iter::once(self.unit.digest).chain(blobs).collect(),
+        };
+        let (registry, held, room) = (registry.clone(), self.held.clone(), self.room.clone());
+        let repository = self.unit.repository;
+        tx.after_commit(move || {
+            let hot = &registry.inner.hot;
+            hot.changed(repository, &touched);
+            hot.fill_manifest(hot.generation(repository), held);
+            room.hold(added);
+        });
+    }
+}
+
+fn size_invalid(blob: &Descriptor, found: u64) -> Error {
+    Error::SizeInvalid {
+        digest: blob.digest,
+        stated: blob.size,
+        found,
+    }
+}

@@ -11,4 +11,5 @@ pub mod http;
 pub mod jobs;
 pub mod life;
 pub mod proxy;
+pub mod registry;
 pub mod upstream;

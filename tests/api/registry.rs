@@ -1,14 +1,19 @@
 //! What holds for every path below `/v2/`.
 
-use entrepot::config::RegistryMirror;
+use std::collections::BTreeMap;
+
+use entrepot::config::{Artifacts, RegistryMirror};
 use reqwest::Method;
 
 use super::stage;
 use crate::harness::content::Image;
 use crate::harness::origin::{Fault, Origin};
 use crate::harness::site::{Site, rule};
+use crate::harness::soon;
 
 const ZERO: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 #[tokio::test]
 async fn a_ping_says_that_this_is_a_registry() {
@@ -250,4 +255,40 @@ async fn a_cache_that_is_not_for_everyone_is_denied() {
     let answer = site.get("/v2/private/app/tags/list").await;
     assert_eq!((answer.status.as_u16(), &*answer.code()), (403, "DENIED"));
     assert_eq!(origin.requests().len(), 0);
+}
+
+/// SC-201, SC-203: whoever is refused for a type reads which one it is and which key says so.
+#[tokio::test]
+async fn a_type_that_is_not_taken_is_named_with_its_key() {
+    let listed = Artifacts::Listed(BTreeMap::new());
+    for (artifacts, part) in [
+        (
+            listed,
+            "the artifactType text/x-note is not allowed in this registry \
+             (ALLOWED_OCI_ARTIFACT_TYPES)",
+        ),
+        (
+            Artifacts::Images,
+            "a manifest of type application/vnd.oci.image.manifest.v1+json is not allowed in this \
+             registry (FEATURE_GENERAL_OCI_SUPPORT)",
+        ),
+    ] {
+        let site = Site::start(|config| {
+            config.pushes.anonymous = vec!["local".parse().unwrap()];
+            config.pushes.artifacts = artifacts;
+        })
+        .await;
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","artifactType":"text/x-note",
+            "config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{ZERO}","size":2}},
+            "layers":[]}}"#
+        );
+        let url = site.url("/v2/local/app/manifests/v1");
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let put = client.put(&url).header("content-type", MANIFEST);
+        let answer = soon(&url, put.body(manifest).send()).await.unwrap();
+        assert_eq!(answer.status(), 415);
+        let text = soon(&url, answer.text()).await.unwrap();
+        assert!(text.contains(part), "{text}");
+    }
 }

@@ -77,6 +77,7 @@ async fn cache_commands_work_with_and_without_a_server() {
         );
         place.run_well(&["sweep"]).await;
         let status = place.run_well(&["status"]).await;
+        assert!(status.contains("\nNAMESPACE "), "{status}");
         assert_eq!(status.contains("no server runs"), offline, "{status}");
     }
 }
@@ -147,9 +148,17 @@ async fn a_silent_holder_is_named() {
 #[tokio::test]
 async fn no_command_but_serve_makes_a_data_directory() {
     let (_origin, place, _) = stage().await;
-    for arguments in [&["cache", "ls"][..], &["sweep"], &["status"]] {
+    for arguments in [
+        &["cache", "ls"][..],
+        &["sweep"],
+        &["status"],
+        &["user", "list"],
+        &["user", "create", "ann", "--generate"],
+        &["gc"],
+    ] {
         let refused = place.run_badly(arguments).await;
-        assert!(refused.contains("holds no data of entrepot"), "{refused}");
+        let told = "holds no data of entrepot: start the server once";
+        assert!(refused.contains(told), "{refused}");
     }
     assert!(place.run(&["check-config"]).await.status.success());
     assert!(is_absent(&place.path("data")));
@@ -190,6 +199,14 @@ async fn help_is_there_for_every_command() {
         &["check-config", "--help"],
         &["cache", "--help"],
         &["cache", "rm", "--help"],
+        &["user", "create", "--help"],
+        &["robot", "create", "--help"],
+        &["permission", "set", "--help"],
+        &["repository", "visibility", "--help"],
+        &["organization", "create", "--help"],
+        &["gc", "--help"],
+        &["check", "--help"],
+        &["scrub", "--help"],
         &["tls", "self-signed", "--help"],
     ] {
         let text = place.run_well(arguments).await;
@@ -210,7 +227,12 @@ async fn what_is_written_is_for_its_owner_alone() {
         metadata.permissions().mode() & 0o777
     };
     assert_eq!(mode("data"), 0o700);
-    for name in ["data/lock", "data/entrepot.redb", "data/control.sock"] {
+    for name in [
+        "data/lock",
+        "data/entrepot.redb",
+        "data/control.sock",
+        "data/secret.key",
+    ] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     drop(server);

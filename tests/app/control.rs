@@ -30,7 +30,7 @@ async fn one_line_asks_and_lines_answer() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines[0]["row"]["organization"]["organization"], "docker.io");
+    assert_eq!(lines[0]["row"]["organization"]["namespace"], "docker.io");
     assert!(lines.last().unwrap()["done"].is_object());
 }
 

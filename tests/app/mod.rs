@@ -1,7 +1,10 @@
 //! The program: its command line, its signals, its start and its end.
 
+mod accounts;
 mod commands;
 mod control;
 mod life;
 mod reload;
+mod tags;
 mod tls;
+mod upkeep;

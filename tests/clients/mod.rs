@@ -1,6 +1,10 @@
-//! Real clients pull through entrepot from a real registry, which is then stopped.
+//! Real clients: they pull through entrepot from a real registry, which is then stopped, and they push.
 
 mod alone;
+mod charts;
+mod push;
+mod sign;
 pub mod stage;
 mod together;
+mod tools;
 mod upstream;

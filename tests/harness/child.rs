@@ -56,13 +56,21 @@ impl fmt::Debug for Failure {
 ///
 /// # Errors
 /// When it cannot be started, exits with anything but 0, or takes longer than [`COMMAND_DEADLINE`].
-pub async fn run(mut command: Command) -> Result<Finished, Failure> {
+pub async fn run(command: Command) -> Result<Finished, Failure> {
+    run_within(COMMAND_DEADLINE, command).await
+}
+
+/// The same for a command that does the work of hundreds.
+///
+/// # Errors
+/// As [`run`], with this `deadline`.
+pub async fn run_within(deadline: Duration, mut command: Command) -> Result<Finished, Failure> {
     let line = command_line(&command);
     let child = spawn(&mut command, &line)?;
     let group = Group::of(&child);
-    let output = timeout(COMMAND_DEADLINE, child.wait_with_output())
+    let output = timeout(deadline, child.wait_with_output())
         .await
-        .map_err(|_| Failure(format!("{line}\nis not done after {COMMAND_DEADLINE:?}")))?
+        .map_err(|_| Failure(format!("{line}\nis not done after {deadline:?}")))?
         .map_err(|error| Failure(format!("{line}\ncannot be waited for: {error}")))?;
     group.forget();
     let finished = Finished {

@@ -1,16 +1,24 @@
 //! What the tests stand on: real clients, real and scripted upstreams, content. Loopback only, port 0.
 
+pub mod chance;
 pub mod child;
 pub mod clients;
+pub mod conformance;
 pub mod content;
 pub mod distribution;
 pub mod files;
 pub mod http_proxy;
 pub mod images;
+pub mod ledger;
+pub mod local;
 pub mod origin;
+pub mod people;
 pub mod process;
+pub mod pushable;
+pub mod pusher;
 pub mod sandbox;
 pub mod site;
+pub mod strace;
 pub mod volume;
 
 use std::future::Future;

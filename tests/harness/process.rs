@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::soon;
+use super::strace::Injected;
 
 /// A directory with a configuration, in which the binary is run.
 pub(crate) struct Place {
@@ -55,21 +56,29 @@ impl Place {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
+        self.furnish(command.args(arguments));
         command
-            .args(arguments)
+    }
+
+    /// Has a command run in here, and know of nothing else.
+    fn furnish<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .current_dir(self.directory.path())
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
+            .kill_on_drop(true)
     }
 
     /// Runs a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let running = self.command(arguments).output();
-        soon(&arguments.join(" "), running).await.unwrap()
+        soon(&arguments.join(" "), self.run_patiently(arguments)).await
+    }
+
+    /// The same for one that may take its time.
+    pub(crate) async fn run_patiently(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.unwrap()
     }
 
     /// Runs a command that must succeed, and returns what it printed.
@@ -85,6 +94,40 @@ impl Place {
         let output = self.run(arguments).await;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Starts the server with a fault at the `n`-th `call`; tells whether it died before it served. One
+    /// that serves is killed.
+    pub(crate) async fn serve_under(&self, call: &str, n: usize, injected: Injected) -> bool {
+        let mut command = Command::new("strace");
+        command
+            .args(["-f", "-o", "/dev/null", "-e"])
+            .arg(injected.expression(call, n))
+            .args([env!("CARGO_BIN_EXE_entrepot"), "serve"]);
+        let mut child = self.furnish(&mut command).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let served = soon("the start, or its end", async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.starts_with("serving on ") {
+                    return true;
+                }
+            }
+            false
+        });
+        let served = served.await;
+        if served {
+            // With strace its child would go on.
+            self.kill_holder();
+        }
+        soon("the end of strace", child.wait()).await.unwrap();
+        !served
+    }
+
+    /// Kills the process that uses the data directory.
+    fn kill_holder(&self) {
+        let lock = std::fs::read_to_string(self.path("data/lock")).unwrap();
+        let pid = Pid::from_raw(lock.trim().parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
     }
 
     /// Starts the server and waits until it serves.

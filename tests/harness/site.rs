@@ -285,7 +285,7 @@ impl Site {
         body.filter(|_| is_content)
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         method: Method,
         url: &str,

@@ -20,6 +20,10 @@ fn still() -> Intervals {
         gauges: never,
         first_sweep: never,
         sweep: never,
+        collection: None,
+        leftovers: never,
+        scrub: Some(never),
+        keys: never,
         files: never,
     }
 }

@@ -12,7 +12,8 @@ use tokio::process::Command;
 
 use super::super::child::{Daemon, Failure, run};
 use super::super::sandbox::Sandbox;
-use super::{ImageName, Puller, SiteUnderTest, Way, digests_in};
+use super::cli::Cli;
+use super::{Client, ImageName, Puller, SiteUnderTest, Way, digests_in};
 
 /// A containerd and the site it pulls from.
 pub struct Containerd {
@@ -33,7 +34,6 @@ impl Containerd {
         way: Way,
     ) -> Result<Self, Failure> {
         let sandbox = Sandbox::new();
-        let config = sandbox.write("config.toml", &config(&sandbox));
         // `server` is what is asked after the mirrors: the site again, never the internet.
         let host = format!("http://{}", site.address);
         sandbox.write(
@@ -42,13 +42,7 @@ impl Containerd {
                 "server = \"{host}\"\n[host.\"{host}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
             ),
         );
-        let mut command = sandbox.command_with_own_mounts(containerd);
-        command.arg("--config").arg(config);
-        let booted = |line: &str| {
-            line.contains("containerd successfully booted")
-                .then_some(())
-        };
-        let (daemon, ()) = Daemon::start(command, booted).await?;
+        let daemon = start(containerd, &sandbox).await?;
         Ok(Self {
             ctr: ctr.to_owned(),
             site: site.clone(),
@@ -118,6 +112,26 @@ impl Puller for Containerd {
         }
         .boxed()
     }
+}
+
+/// The command line of a containerd without mirrors, for tests that push.
+pub(crate) async fn cli(ctr: &Path, containerd: &Path) -> Result<Cli, Failure> {
+    let sandbox = Sandbox::new();
+    let daemon = start(containerd, &sandbox).await?;
+    let before = vec!["--address".into(), sandbox.path("containerd.sock").into()];
+    Ok(Cli::of_engine(Client::Ctr, ctr, before, daemon, sandbox))
+}
+
+async fn start(containerd: &Path, sandbox: &Sandbox) -> Result<Daemon, Failure> {
+    let config = sandbox.write("config.toml", &config(sandbox));
+    let mut command = sandbox.command_with_own_mounts(containerd);
+    command.arg("--config").arg(config);
+    let booted = |line: &str| {
+        line.contains("containerd successfully booted")
+            .then_some(())
+    };
+    let (daemon, ()) = Daemon::start(command, booted).await?;
+    Ok(daemon)
 }
 
 fn config(sandbox: &Sandbox) -> String {

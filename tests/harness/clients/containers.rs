@@ -4,7 +4,7 @@
 //! are named in a registries.conf of the sandbox; there is no `?ns=`: the mirror's path takes the place
 //! of the origin's host.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use entrepot::oci::Digest;
@@ -19,6 +19,7 @@ use super::{ImageName, Puller, SiteUnderTest, Way, digests_in};
 
 /// Everything may be pulled, signed or not.
 pub(super) const POLICY: &str = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
+const NO_MIRRORS: &str = "unqualified-search-registries = []\n";
 
 /// `podman pull`.
 pub struct Podman {
@@ -28,16 +29,13 @@ pub struct Podman {
 impl Podman {
     pub fn new(program: &Path, site: &SiteUnderTest, way: Way) -> Self {
         Self {
-            storage: Storage::new(program, site, way),
+            storage: Storage::new(program, site, way, true),
         }
     }
 
     fn podman<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Command {
         let mut command = self.storage.command();
-        command
-            .arg("--tmpdir")
-            .arg(self.storage.sandbox.path("podman"))
-            .args(words);
+        command.args(words);
         command
     }
 }
@@ -74,13 +72,8 @@ impl Puller for Podman {
 }
 
 impl Drop for Podman {
-    /// Ends the process with which a podman without root keeps its user namespace.
     fn drop(&mut self) {
-        let file = self.storage.sandbox.path("podman/pause.pid");
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        if let Some(pause) = text.trim().parse().ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pause, Signal::KILL);
-        }
+        end_pause(&self.storage.sandbox);
     }
 }
 
@@ -92,7 +85,7 @@ pub struct Buildah {
 impl Buildah {
     pub fn new(program: &Path, site: &SiteUnderTest, way: Way) -> Self {
         Self {
-            storage: Storage::new(program, site, way),
+            storage: Storage::new(program, site, way, false),
         }
     }
 
@@ -135,41 +128,28 @@ struct Storage {
     program: PathBuf,
     site: SiteUnderTest,
     way: Way,
+    options: Vec<OsString>,
     sandbox: Sandbox,
 }
 
 impl Storage {
-    fn new(program: &Path, site: &SiteUnderTest, way: Way) -> Self {
+    fn new(program: &Path, site: &SiteUnderTest, way: Way, is_podman: bool) -> Self {
         let sandbox = Sandbox::new();
-        sandbox.write("home/.config/containers/policy.json", POLICY);
+        let options = furnish(&sandbox, is_podman);
         sandbox.write("registries.conf", &registries(site, way));
-        // Locks in files of the sandbox, not in shared memory under a name that all podmans use.
-        sandbox.write(
-            "containers.conf",
-            "[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\n\
-             cgroup_manager = \"cgroupfs\"\n",
-        );
         Self {
             program: program.to_owned(),
             site: site.clone(),
             way,
+            options,
             sandbox,
         }
     }
 
     fn command(&self) -> Command {
         let mut command = self.sandbox.command(&self.program);
-        command
-            .env("CONTAINERS_CONF", self.sandbox.path("containers.conf"))
-            .env(
-                "CONTAINERS_REGISTRIES_CONF",
-                self.sandbox.path("registries.conf"),
-            )
-            .args(["--storage-driver", "vfs", "--root"])
-            .arg(self.sandbox.path("root"))
-            .arg("--runroot")
-            .arg(self.sandbox.path("runroot"));
-        forget_root(&mut command);
+        command.args(&self.options);
+        point_to(&mut command, &self.sandbox);
         command
     }
 
@@ -189,6 +169,51 @@ impl Storage {
     }
 }
 
+/// Lets everything be pulled by what reads `sandbox`.
+pub(super) fn allow_all(sandbox: &Sandbox) {
+    sandbox.write("home/.config/containers/policy.json", POLICY);
+}
+
+/// Writes the settings of Podman or Buildah, without mirrors, and returns the options that make them
+/// keep their images in `sandbox`.
+pub(super) fn furnish(sandbox: &Sandbox, is_podman: bool) -> Vec<OsString> {
+    allow_all(sandbox);
+    sandbox.write("registries.conf", NO_MIRRORS);
+    // Locks in files of the sandbox, not in shared memory under a name that all podmans use.
+    sandbox.write(
+        "containers.conf",
+        "[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\n\
+         cgroup_manager = \"cgroupfs\"\n",
+    );
+    let mut options: Vec<OsString> = ["--storage-driver", "vfs"].map(OsString::from).into();
+    let mut folders = vec![("--root", "root"), ("--runroot", "runroot")];
+    if is_podman {
+        folders.push(("--tmpdir", "podman"));
+    }
+    for (option, folder) in folders {
+        options.extend([option.into(), sandbox.path(folder).into()]);
+    }
+    options
+}
+
+/// Makes Podman and Buildah read the settings of `sandbox`.
+pub(super) fn point_to(command: &mut Command, sandbox: &Sandbox) {
+    let (conf, registries) = ("containers.conf", "registries.conf");
+    command
+        .env("CONTAINERS_CONF", sandbox.path(conf))
+        .env("CONTAINERS_REGISTRIES_CONF", sandbox.path(registries));
+    forget_root(command);
+}
+
+/// Ends the process with which a podman without root keeps its user namespace.
+pub(super) fn end_pause(sandbox: &Sandbox) {
+    let file = sandbox.path("podman/pause.pid");
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    if let Some(pause) = text.trim().parse().ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pause, Signal::KILL);
+    }
+}
+
 /// Puts the cache of known blobs into the sandbox's home: root's is /var/lib/containers/cache, whatever
 /// HOME says, unless this variable (of containers/image) names another user.
 pub(super) fn forget_root(command: &mut Command) {
@@ -204,7 +229,7 @@ fn registries(site: &SiteUnderTest, way: Way) -> String {
         site.prefix()
     );
     match way {
-        Way::ByAddress => "unqualified-search-registries = []\n".to_owned(),
+        Way::ByAddress => NO_MIRRORS.to_owned(),
         Way::AsMirror => mirror,
     }
 }

@@ -1,7 +1,7 @@
 //! Docker Engine: a dockerd started by hand, and `docker` to tell it what to do.
 //!
-//! It needs root, but no cgroups, no firewall and no network of its own, because it only pulls. It
-//! starts its own containerd, which the kernel ends with it.
+//! It needs root, but no cgroups, no firewall and no network of its own, because it runs
+//! no container. It starts its own containerd, which the kernel ends with it.
 
 use std::path::Path;
 
@@ -12,7 +12,8 @@ use tokio::process::Command;
 
 use super::super::child::{Daemon, Failure, run};
 use super::super::sandbox::Sandbox;
-use super::{ImageName, Puller, SiteUnderTest, Way, digests_in};
+use super::cli::Cli;
+use super::{Client, ImageName, Puller, SiteUnderTest, Way, digests_in};
 
 /// A Docker Engine with the site as its registry mirror.
 pub struct Docker {
@@ -37,8 +38,7 @@ impl Docker {
         if way == Way::AsMirror {
             command.arg(format!("--registry-mirror=http://{}", site.mirror_address));
         }
-        let listening = |line: &str| line.contains("API listen on").then_some(());
-        let (daemon, ()) = Daemon::start(command, listening).await?;
+        let daemon = start(command).await?;
         Ok(Self {
             program: docker.to_owned(),
             site: site.clone(),
@@ -81,6 +81,21 @@ impl Puller for Docker {
         }
         .boxed()
     }
+}
+
+/// The command line of an engine without mirrors, for tests that push.
+pub(crate) async fn cli(docker: &Path, dockerd: &Path) -> Result<Cli, Failure> {
+    let sandbox = Sandbox::new();
+    let daemon = start(engine(dockerd, &sandbox)).await?;
+    let before = vec!["--host".into(), socket(&sandbox).into()];
+    let client = Client::Docker;
+    Ok(Cli::of_engine(client, docker, before, daemon, sandbox))
+}
+
+async fn start(command: Command) -> Result<Daemon, Failure> {
+    let listening = |line: &str| line.contains("API listen on").then_some(());
+    let (daemon, ()) = Daemon::start(command, listening).await?;
+    Ok(daemon)
 }
 
 /// A dockerd that touches nothing of this machine but its own directory.

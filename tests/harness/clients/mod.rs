@@ -5,10 +5,12 @@
 //! something is missing, so that `cargo test` needs nothing but Rust; with
 //! `ENTREPOT_REQUIRE_CLIENTS=1` a missing client is a failure instead.
 
+pub mod cli;
 pub mod containerd;
 pub mod containers;
 pub mod docker;
 pub mod layout;
+pub mod source;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -28,12 +30,15 @@ use super::child::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Client {
     Buildah,
+    Conformance,
     Containerd,
+    Cosign,
     Crane,
     Ctr,
     Docker,
     DockerRegistry,
     Dockerd,
+    Helm,
     Oras,
     Podman,
     Regctl,
@@ -45,12 +50,15 @@ impl Client {
     pub fn name(self) -> &'static str {
         match self {
             Self::Buildah => "buildah",
+            Self::Conformance => "oci-conformance",
             Self::Containerd => "containerd",
+            Self::Cosign => "cosign",
             Self::Crane => "crane",
             Self::Ctr => "ctr",
             Self::Docker => "docker",
             Self::DockerRegistry => "docker-registry",
             Self::Dockerd => "dockerd",
+            Self::Helm => "helm",
             Self::Oras => "oras",
             Self::Podman => "podman",
             Self::Regctl => "regctl",
@@ -223,7 +231,7 @@ pub trait Puller: Send + Sync {
 }
 
 /// Finds every digest in what a client printed.
-fn digests_in(text: &str) -> Vec<Digest> {
+pub fn digests_in(text: &str) -> Vec<Digest> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == ':'))
         .filter_map(|word| word.parse().ok())
         .collect()

@@ -3,18 +3,13 @@
 //! strace counts calls for each thread by itself, so the n-th call of whichever thread makes n of them
 //! first is where the process dies; n grows until a whole pull survives.
 
-use std::process::Stdio;
-
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
-
 use super::crash::is_long;
 use super::{caching, get, pull};
-use crate::harness::clients::variable;
 use crate::harness::content::Image;
 use crate::harness::origin::Origin;
 use crate::harness::process::{Place, Process};
 use crate::harness::soon;
+use crate::harness::strace::{Injected, Tracer, has_strace};
 
 /// The calls that make content durable, give it its name and take it away.
 const CALLS: [&str; 6] = [
@@ -25,42 +20,6 @@ const CALLS: [&str; 6] = [
     "unlink",
     "ftruncate",
 ];
-
-fn has_strace() -> bool {
-    let found = std::process::Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if found.is_ok_and(|status| status.success()) {
-        return true;
-    }
-    let required = variable("ENTREPOT_REQUIRE_CLIENTS").is_some_and(|value| value == "1");
-    assert!(!required, "strace is missing");
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "skipped: no strace");
-    false
-}
-
-/// Has the process die at the `n`-th `call` of one of its threads; returns once that is arranged.
-async fn arrange(process: &Process, call: &str, n: usize) -> Child {
-    let mut strace = Command::new("strace")
-        .args(["-f", "-o", "/dev/null", "-e"])
-        .arg(format!("inject={call}:signal=KILL:when={n}"))
-        .args(["-p", &process.id().to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(strace.stderr.take().unwrap()).lines();
-    let line = soon("strace", lines.next_line()).await.unwrap();
-    let line = line.expect("strace says something");
-    assert!(line.contains("attached"), "{line}");
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    strace
-}
 
 /// CR-02, CR-05: wherever the process dies in a cold pull, afterwards every answer is right or none, and
 /// what was held before is held.
@@ -89,15 +48,11 @@ async fn a_kill_at_any_call_of_a_cold_pull_leaves_nothing_wrong() {
             let image = Image::with_layers(seed, &[150_000, 30_000]);
             let tag = format!("v{seed}");
             origin.push_image("library/app", &tag, &image);
-            let mut strace = arrange(&process, call, n).await;
+            let tracer = Tracer::attach(&process, call, n, Injected::Kill).await;
             let survived = pull(&process, &tag).await.is_ok();
             let survived = survived && is_alive(&process).await;
             if survived {
-                // strace lets go of the process, which goes on.
-                let id = i32::try_from(strace.id().unwrap()).unwrap();
-                let pid = rustix::process::Pid::from_raw(id).unwrap();
-                rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-                soon("the end of strace", strace.wait()).await.unwrap();
+                tracer.detach().await;
             } else {
                 deaths += 1;
                 assert!(!process.ended().await.success());

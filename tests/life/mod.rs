@@ -4,6 +4,11 @@ mod clock;
 mod crash;
 mod damage;
 mod kill;
+mod push_crash;
+mod push_faults;
+mod push_load;
+mod push_recovery;
+mod push_resume;
 mod reload;
 mod restart;
 

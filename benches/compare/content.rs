@@ -27,7 +27,7 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    fn of(bytes: Bytes) -> Self {
+    pub(crate) fn of(bytes: Bytes) -> Self {
         let digest = Digest::of(&bytes);
         Self { digest, bytes }
     }
@@ -35,6 +35,11 @@ impl Blob {
     /// `mebibytes` of noise.
     pub(crate) fn noise(seed: u64, mebibytes: usize) -> Self {
         Self::of(noise(seed, mebibytes << 20))
+    }
+
+    /// `kibibytes` of noise.
+    pub(crate) fn small_noise(seed: u64, kibibytes: usize) -> Self {
+        Self::of(noise(seed, kibibytes << 10))
     }
 
     /// Its length, as HTTP says it.
@@ -131,7 +136,8 @@ fn make_folder(folder: &Path) -> Outcome<()> {
     fs::create_dir_all(folder).doing("make the content's folder")
 }
 
-fn manifest<'a>(config: &Blob, layers: impl Iterator<Item = &'a Blob>) -> Value {
+/// A manifest of these blobs.
+pub(crate) fn manifest<'a>(config: &Blob, layers: impl Iterator<Item = &'a Blob>) -> Value {
     let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
     json!({
         "schemaVersion": 2,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::failure::Outcome;
-use crate::load::{Crowd, Demand};
+use crate::load::{Connection, Crowd, Demand};
 use crate::servers::Server;
 
 /// One turn of one server.
@@ -37,18 +37,27 @@ impl Turn {
     }
 }
 
-/// Lets each server have its turn, `rounds` times; gives the turns of each server.
+/// Lets each server answer `demand` in its turn, `rounds` times; gives the turns of each server.
 pub(crate) async fn alternate(
     servers: &[&Server],
     demand: &Demand,
     rounds: usize,
 ) -> Outcome<Vec<Vec<Turn>>> {
-    let mut turns = vec![Vec::new(); servers.len()];
+    in_turns(servers, rounds, async |server| turn(server, demand).await).await
+}
+
+/// Lets each of `servers` have its turn, `rounds` times; gives the turns of each.
+pub(crate) async fn in_turns<S: Copy, T>(
+    servers: &[S],
+    rounds: usize,
+    mut turn: impl AsyncFnMut(S) -> Outcome<T>,
+) -> Outcome<Vec<Vec<T>>> {
+    let mut turns: Vec<_> = servers.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
         for place in 0..servers.len() {
             // Another one begins each round: nobody always has the warmest or the coldest turn.
             let next = (place + round) % servers.len();
-            turns[next].push(turn(servers[next], demand).await?);
+            turns[next].push(turn(servers[next]).await?);
         }
     }
     Ok(turns)
@@ -56,15 +65,30 @@ pub(crate) async fn alternate(
 
 /// One turn of one server.
 pub(crate) async fn turn(server: &Server, demand: &Demand) -> Outcome<Turn> {
+    let once = async |client: &mut Connection| client.ask(demand).await;
+    let turn = work(server, demand.connections, demand.window, once).await?;
+    Ok(Turn {
+        bytes: turn.requests * demand.length,
+        ..turn
+    })
+}
+
+/// One turn of one server with whatever its clients do; `requests` is how often they did it.
+pub(crate) async fn work(
+    server: &Server,
+    clients: usize,
+    window: Duration,
+    once: impl AsyncFn(&mut Connection) -> Outcome<()>,
+) -> Outcome<Turn> {
     // Connecting is not what is measured.
-    let mut crowd = Crowd::gather(&server.target, demand.connections).await?;
+    let mut crowd = Crowd::gather(&server.target, clients).await?;
     let before = server.process.cpu()?;
-    let done = crowd.press(demand).await?;
+    let done = crowd.work(window, once).await?;
     let after = server.process.cpu()?;
     Ok(Turn {
         cpu: after.since(&before),
         requests: done.requests,
-        bytes: done.requests * demand.length,
+        bytes: 0,
         took: done.took,
     })
 }

@@ -16,8 +16,10 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// Whether what takes minutes is measured too.
     pub(crate) is_full: bool,
-    /// Tags in the data directory of row `start`.
-    pub(crate) tags: u32,
+    /// Blobs, and as many tags, in the data directory of the rows `start` and `gc`.
+    pub(crate) many: u32,
+    /// The layer of row `ingest`.
+    pub(crate) layer_mebibytes: usize,
     /// What is measured.
     pub(crate) rows: Vec<Row>,
 }
@@ -49,7 +51,8 @@ impl Options {
                 window: Duration::from_secs(3),
                 rounds: 7,
                 is_full,
-                tags: 1_000_000,
+                many: 1_000_000,
+                layer_mebibytes: 1024,
                 rows,
             }
         } else {
@@ -57,7 +60,8 @@ impl Options {
                 window: Duration::from_secs(1),
                 rounds: 3,
                 is_full,
-                tags: 100_000,
+                many: 100_000,
+                layer_mebibytes: 256,
                 rows,
             }
         }

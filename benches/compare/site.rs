@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) distribution: Option<Distribution>,
     /// The fleet of the rows that need a warm one. Before `folder`: it ends before its files go.
     fleet: OnceCell<Fleet>,
+    /// The data directory of the rows that need a full one.
+    pub(crate) many: OnceCell<Ours>,
     folder: TempDir,
 }
 
@@ -32,6 +34,13 @@ pub(crate) struct Fleet {
     /// Stock and tuned.
     pub(crate) nginx: Option<[Server; 2]>,
     pub(crate) distribution: Option<Server>,
+}
+
+/// A registry that takes pushes.
+#[derive(Clone, Copy)]
+pub(crate) enum Taker<'a> {
+    Ours,
+    Distribution(&'a Distribution),
 }
 
 impl Site {
@@ -48,6 +57,7 @@ impl Site {
             options,
             content,
             fleet: OnceCell::new(),
+            many: OnceCell::new(),
             folder,
         })
     }
@@ -82,6 +92,32 @@ impl Site {
         self.fleet
             .get_or_try_init(|| self.start_fleet("common"))
             .await
+    }
+
+    /// Who takes pushes: ours first, then docker-registry where it is installed.
+    pub(crate) fn takers(&self) -> Vec<Taker<'_>> {
+        let theirs = self.distribution.as_ref().map(Taker::Distribution);
+        [Taker::Ours].into_iter().chain(theirs).collect()
+    }
+
+    /// One that takes pushes, empty, in the folder `name`.
+    pub(crate) async fn start_taker(&self, taker: Taker<'_>, name: &str) -> Outcome<Server> {
+        match taker {
+            Taker::Ours => {
+                let settings = Settings::local(self.upstream.address());
+                Ours::new(self.folder(name))?.start(&settings).await
+            }
+            Taker::Distribution(program) => program.start(&self.folder(name), Role::Takes).await,
+        }
+    }
+
+    /// All that take pushes, empty, for `what`.
+    pub(crate) async fn start_takers(&self, what: &str) -> Outcome<Vec<Server>> {
+        let mut servers = Vec::new();
+        for (place, taker) in self.takers().into_iter().enumerate() {
+            servers.push(self.start_taker(taker, &format!("{what}-{place}")).await?);
+        }
+        Ok(servers)
     }
 
     /// All servers, in plaintext, with folders of their own for `what`.

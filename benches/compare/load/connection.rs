@@ -24,6 +24,8 @@ use crate::failure::{Doing as _, Failure, Outcome};
 const PIECE: usize = 256 * 1024;
 /// Most bytes that are read while the head is looked for: a head and a common manifest at once.
 const FIRST_PIECE: usize = 4096;
+/// What a blob is, to a server.
+pub(super) const BYTES: &str = "application/octet-stream";
 
 thread_local! {
     /// Where bodies go. Every connection is driven by one thread, and none keeps what it reads.
@@ -57,6 +59,34 @@ pub(crate) struct Connection {
     remaining: u64,
     /// The server wants a new connection for the next request.
     is_last: bool,
+}
+
+/// A request with a body, or with another method than GET.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// What the body is.
+    pub(crate) media_type: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// Head and body at once: one segment for most of what is pushed.
+    fn message(&self, host: SocketAddr) -> Vec<u8> {
+        let Self {
+            method,
+            path,
+            media_type,
+            body,
+        } = self;
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: entrepot-bench\r\n\
+             Content-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        [head.as_bytes(), body].concat()
+    }
 }
 
 /// An answer that has been read to its end.
@@ -96,20 +126,73 @@ impl Connection {
 
     /// Asks for `path` and reads the head of the answer.
     pub(crate) async fn begin(&mut self, path: &str) -> Outcome<Head> {
+        self.renew().await?;
+        let request = request(path, self.target.address);
+        self.write(request.as_bytes()).await?;
+        self.head(false).await
+    }
+
+    /// Makes a request with a body that is at hand, reads the answer, and drops what it says.
+    pub(crate) async fn send(&mut self, request: &Request<'_>) -> Outcome<Head> {
+        self.renew().await?;
+        let message = request.message(self.target.address);
+        self.write(&message).await?;
+        self.finish(request.method == "HEAD").await
+    }
+
+    /// Makes a request whose body is `piece`, `times` times over; `piece` is framed as chunks of
+    /// HTTP/1.1 already, so that nothing is copied here.
+    pub(crate) async fn send_chunked(
+        &mut self,
+        method: &str,
+        path: &str,
+        piece: &[u8],
+        times: usize,
+    ) -> Outcome<Head> {
+        self.renew().await?;
+        let host = self.target.address;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: entrepot-bench\r\n\
+             Content-Type: {BYTES}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        self.write(head.as_bytes()).await?;
+        for _ in 0..times {
+            self.write(piece).await?;
+        }
+        self.write(b"0\r\n\r\n").await?;
+        self.finish(false).await
+    }
+
+    /// Connects again if the server wanted that.
+    async fn renew(&mut self) -> Outcome<()> {
         if self.is_last {
             *self = Self::open(&self.target.clone()).await?;
         }
-        let request = request(path, self.target.address);
-        let sent = self.stream.write_all(request.as_bytes()).await;
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let sent = self.stream.write_all(bytes).await;
         sent.doing("send a request")?;
         // TLS holds bytes back until it is told.
-        self.stream.flush().await.doing("send a request")?;
+        self.stream.flush().await.doing("send a request")
+    }
+
+    /// Reads an answer to its end.
+    async fn finish(&mut self, is_bare: bool) -> Outcome<Head> {
+        let head = self.head(is_bare).await?;
+        while self.piece(PIECE, |_| ()).await? > 0 {}
+        Ok(head)
+    }
+
+    /// Reads the head of an answer, behind which there is nothing if `is_bare`.
+    async fn head(&mut self, is_bare: bool) -> Outcome<Head> {
         loop {
             let mut seen = std::mem::take(&mut self.ahead);
             let read = self
                 .read(FIRST_PIECE, |bytes| seen.extend_from_slice(bytes))
                 .await?;
-            if let Some(head) = Head::parse(&seen)? {
+            if let Some(head) = Head::parse(&seen, is_bare)? {
                 seen.drain(..head.size);
                 self.remaining = head.length;
                 self.is_last = head.is_last;

@@ -1,9 +1,11 @@
-//! The load: a crowd of clients that ask for one path again and again, and what they saw.
+//! The load: a crowd of clients that ask or push again and again, and what they saw.
 //!
 //! All of it runs on the thread that calls; the servers have the other cores.
 
 mod connection;
 mod head;
+mod push;
+mod scrape;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use tokio::time::timeout;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) use connection::{Answer, Connection, Target};
+pub(crate) use push::{Layer, has_blob, push_blob, push_layer, push_manifest};
+pub(crate) use scrape::Scrape;
 
 /// However slow a server is: no turn of a measurement takes longer.
 const LONGEST_TURN: Duration = Duration::from_secs(120);
@@ -54,11 +58,17 @@ impl Crowd {
         self.0.iter_mut()
     }
 
-    /// Makes `demand` with every connection until its window is over. Each makes at least one
-    /// request, and all end at the end of an answer, so that CPU and bytes are of the same work.
-    pub(crate) async fn press(&mut self, demand: &Demand) -> Outcome<Done> {
+    /// Has every client do `once` again and again until `window` is over. Each does it at least
+    /// once, and all end at the end of an answer, so that CPU and bytes are of the same work.
+    pub(crate) async fn work(
+        &mut self,
+        window: Duration,
+        once: impl AsyncFn(&mut Connection) -> Outcome<()>,
+    ) -> Outcome<Done> {
         let start = Instant::now();
-        let all = self.members().map(|client| repeat(client, demand, start));
+        let all = self
+            .members()
+            .map(|client| repeat(client, window, start, &once));
         // Cooperation is for neighbours; here all work is this one task's.
         let turn = tokio::task::unconstrained(try_join_all(all));
         let latencies = timeout(LONGEST_TURN, turn).await;
@@ -70,20 +80,34 @@ impl Crowd {
             latencies,
         })
     }
+
+    /// Makes `demand` with every connection until its window is over.
+    pub(crate) async fn press(&mut self, demand: &Demand) -> Outcome<Done> {
+        let once = async |client: &mut Connection| client.ask(demand).await;
+        self.work(demand.window, once).await
+    }
+}
+
+impl Connection {
+    /// Makes `demand` once.
+    pub(crate) async fn ask(&mut self, demand: &Demand) -> Outcome<()> {
+        let answer = self.get(&demand.path, |_| ()).await?;
+        check(&answer, demand)
+    }
 }
 
 async fn repeat(
     client: &mut Connection,
-    demand: &Demand,
+    window: Duration,
     start: Instant,
+    once: &impl AsyncFn(&mut Connection) -> Outcome<()>,
 ) -> Outcome<Vec<Duration>> {
     let mut latencies = Vec::new();
     loop {
         let asked = Instant::now();
-        let answer = client.get(&demand.path, |_| ()).await?;
-        check(&answer, demand)?;
+        once(client).await?;
         latencies.push(asked.elapsed());
-        if start.elapsed() >= demand.window {
+        if start.elapsed() >= window {
             return Ok(latencies);
         }
     }

@@ -2,9 +2,13 @@
 
 mod binary;
 mod blobs;
+mod collect;
 mod fan_out;
+mod ingest;
 mod manifests;
+mod many;
 mod memory;
+mod push;
 mod stale;
 mod start;
 
@@ -21,22 +25,30 @@ pub(crate) enum Row {
     Tls,
     FanOut,
     Stale,
+    Push,
+    Images,
+    Ingest,
     Memory,
     Start,
+    Collection,
     Binary,
 }
 
 impl Row {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Manifest,
         Self::SmallBlob,
         Self::BigBlob,
         Self::Tls,
         Self::FanOut,
         Self::Stale,
+        Self::Push,
+        Self::Images,
+        Self::Ingest,
         Self::Memory,
         Self::Start,
+        Self::Collection,
         Self::Binary,
     ];
 
@@ -49,8 +61,12 @@ impl Row {
             Self::Tls => "tls",
             Self::FanOut => "fan-out",
             Self::Stale => "stale",
+            Self::Push => "push",
+            Self::Images => "images",
+            Self::Ingest => "ingest",
             Self::Memory => "memory",
             Self::Start => "start",
+            Self::Collection => "gc",
             Self::Binary => "binary",
         }
     }
@@ -74,8 +90,12 @@ impl Row {
             Self::Tls => blobs::tls(site).await,
             Self::FanOut => fan_out::measure(site).await,
             Self::Stale => stale::measure(site).await,
+            Self::Push => push::manifests(site).await,
+            Self::Images => push::images(site).await,
+            Self::Ingest => ingest::measure(site).await,
             Self::Memory => memory::measure(site).await,
             Self::Start => start::measure(site).await,
+            Self::Collection => collect::measure(site).await,
             Self::Binary => binary::measure(),
         }
     }

@@ -1,4 +1,5 @@
-//! docker-registry (CNCF distribution), as the owner of the content and as a pull-through cache.
+//! docker-registry (CNCF distribution), as the owner of the content, empty for pushes, and as a
+//! pull-through cache.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ const PROGRAMS: [&str; 2] = ["docker-registry", "/usr/bin/docker-registry"];
 pub(crate) enum Role<'a> {
     /// It holds this content.
     Holds(&'a Content),
+    /// It holds nothing and takes pushes.
+    Takes,
     /// It is a cache of the registry at this address.
     Caches(SocketAddr),
 }
@@ -42,6 +45,7 @@ impl Distribution {
                 publish(&root, content)?;
                 String::new()
             }
+            Role::Takes => String::new(),
             Role::Caches(upstream) => format!("proxy: {{ remoteurl: 'http://{upstream}' }}\n"),
         };
         let address = free_address()?;

@@ -1,4 +1,4 @@
-//! The servers that are compared. All serve the same content under the same paths.
+//! The servers that are compared. All serve, and take, the same content under the same paths.
 
 mod distribution;
 mod nginx;
@@ -15,8 +15,8 @@ use crate::load::{Connection, Target};
 
 pub(crate) use distribution::{Distribution, Role};
 pub(crate) use nginx::{Nginx, Tuning};
-pub(crate) use ours::{Ours, PROGRAM, Settings};
-pub(crate) use process::{Memory, Process};
+pub(crate) use ours::{LOCAL, Ours, PROGRAM, Settings};
+pub(crate) use process::{Memory, Process, free_address};
 
 /// How long a server may take until it answers.
 const START_DEADLINE: Duration = Duration::from_secs(60);

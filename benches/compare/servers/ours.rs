@@ -1,4 +1,5 @@
-//! entrepot itself: the binary of this build, as a cache of the upstream in this program.
+//! entrepot itself: the binary of this build, as a cache of the upstream in this program, and open
+//! for pushes.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,6 +15,9 @@ use crate::tls::Identity;
 /// The binary that cargo built for this run, in the profile that is shipped.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_entrepot");
 
+/// The organisation that takes pushes from everyone.
+pub(crate) const LOCAL: &str = "local";
+
 /// What differs between the rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings<'a> {
@@ -21,6 +25,12 @@ pub(crate) struct Settings<'a> {
     /// Seconds in which a tag is not validated again.
     pub(crate) fresh_s: u32,
     pub(crate) identity: Option<&'a Identity>,
+    /// Whether there is an organisation [`LOCAL`] that takes pushes.
+    pub(crate) takes_pushes: bool,
+    /// Where it says what it counts.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Seconds for which what nothing names is kept, if not as by default.
+    pub(crate) grace_s: Option<u32>,
 }
 
 impl<'a> Settings<'a> {
@@ -30,6 +40,17 @@ impl<'a> Settings<'a> {
             upstream,
             fresh_s: 3600,
             identity: None,
+            takes_pushes: false,
+            metrics: None,
+            grace_s: None,
+        }
+    }
+
+    /// The same, and open for pushes.
+    pub(crate) fn local(upstream: SocketAddr) -> Self {
+        Self {
+            takes_pushes: true,
+            ..Self::of(upstream)
         }
     }
 }
@@ -73,12 +94,21 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
             identity.key.display()
         )
     });
+    let metrics = settings.metrics.map(|address| address.to_string());
+    let pushes = if settings.takes_pushes {
+        format!("ANONYMOUS_PUSH: [{LOCAL}]\n")
+    } else {
+        String::new()
+    };
+    let grace = settings.grace_s.map_or_else(String::new, |seconds| {
+        format!("PUSH_TEMP_TAG_EXPIRATION_SEC: {seconds}\n")
+    });
     format!(
         "LISTEN: {address}\n\
-         LISTEN_METRICS: none\n\
+         LISTEN_METRICS: {}\n\
          DATA_DIR: '{}'\n\
          REGISTRY_MIRRORS: []\n\
-         {tls}\
+         {tls}{pushes}{grace}\
          PROXY_CACHES:\n\
          \x20 - organization: bench\n\
          \x20   upstream: bench.test\n\
@@ -86,6 +116,7 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
          \x20   insecure: true\n\
          \x20   fresh_s: {}\n\
          \x20   anonymous_pull: true\n",
+        metrics.as_deref().unwrap_or("none"),
         data.display(),
         settings.upstream,
         settings.fresh_s

@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::failure::{Doing as _, Failure, Outcome};
 
+/// By so much two looks at hundredths of seconds may be wrong.
+const COARSENESS: Duration = Duration::from_millis(20);
 /// How long a server may take to leave before it is killed.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -26,17 +28,28 @@ pub(crate) struct Process {
 /// A turn takes a fraction of a CPU-second, and `/proc/PID/stat` counts in hundredths: the scheduler's
 /// own count in nanoseconds is taken where the kernel has it.
 #[derive(Debug, Default)]
-pub(crate) struct Cpu(HashMap<i32, Duration>);
+pub(crate) struct Cpu {
+    threads: HashMap<i32, Duration>,
+    /// The same of the processes as wholes, coarse, but with the threads that have ended.
+    coarse: Duration,
+}
 
 impl Cpu {
-    /// What was taken since `earlier`. A thread that ended meanwhile takes its time with it; the
-    /// threads that serve do not end.
+    /// What was taken since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Duration {
-        let before = |thread| earlier.0.get(thread).copied().unwrap_or_default();
-        let threads = self.0.iter();
-        threads
+        let before = |thread| earlier.threads.get(thread).copied().unwrap_or_default();
+        let fine: Duration = self
+            .threads
+            .iter()
             .map(|(thread, now)| now.saturating_sub(before(thread)))
-            .sum()
+            .sum();
+        // A thread that ended meanwhile took its time with it; those that serve seldom do.
+        let coarse = self.coarse.saturating_sub(earlier.coarse);
+        if coarse > fine + COARSENESS {
+            coarse
+        } else {
+            fine
+        }
     }
 
     fn of(process: &Stat) -> Self {
@@ -51,23 +64,19 @@ impl Cpu {
                 Some((id, Duration::from_nanos(nanos)))
             })
             .collect();
-        if threads.is_empty() {
-            let hertz = rustix::param::clock_ticks_per_second();
-            let taken = Duration::from_millis(process.ticks * 1000 / hertz);
-            return Self(HashMap::from([(process.id, taken)]));
-        }
-        Self(threads)
+        let hertz = rustix::param::clock_ticks_per_second();
+        let coarse = Duration::from_millis(process.ticks * 1000 / hertz);
+        Self { threads, coarse }
     }
 }
 
 impl FromIterator<Self> for Cpu {
     fn from_iter<I: IntoIterator<Item = Self>>(processes: I) -> Self {
-        Self(
-            processes
-                .into_iter()
-                .flat_map(|process| process.0)
-                .collect(),
-        )
+        processes.into_iter().fold(Self::default(), |mut all, one| {
+            all.threads.extend(one.threads);
+            all.coarse += one.coarse;
+            all
+        })
     }
 }
 

@@ -9,12 +9,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Error, migrate};
+
+/// Half a second in all.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// Enough to look at a handful of rows.
 const PEEK_CACHE_BYTES: usize = 1 << 20;
@@ -28,9 +33,8 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Erro
         create(path)?;
     }
     refuse_newer(path)?;
-    let database = builder(cache_bytes)
-        .open(path)
-        .map_err(|error| Error::opening(path, error))?;
+    let database = patiently(|| builder(cache_bytes).open(path));
+    let database = database.map_err(|error| Error::opening(path, error))?;
     migrate::upgrade(path, &database)?;
     // Whoever else was making a store has lost: the one at `path` is open, and ours.
     if let Err(error) = remove_unfinished(path) {
@@ -39,9 +43,21 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Erro
     Ok(database)
 }
 
+/// Opens the file, in a few tries while it is in use: a process that forks to begin another program shares
+/// its locks with that one for a moment, also those that it gives up meanwhile.
+fn patiently<T>(open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    for _ in 1..TRIES {
+        match open() {
+            Err(DatabaseError::DatabaseAlreadyOpen) => std::thread::sleep(BETWEEN_TRIES),
+            opened => return opened,
+        }
+    }
+    open()
+}
+
 /// Looks at the schema without changing a byte.
 fn refuse_newer(path: &Path) -> Result<(), Error> {
-    match builder(PEEK_CACHE_BYTES).open_read_only(path) {
+    match patiently(|| builder(PEEK_CACHE_BYTES).open_read_only(path)) {
         Ok(database) => migrate::check(path, &database).map(drop),
         // Not closed cleanly: redb must bring the file back to its last commit before anyone can
         // look. `database` checks again when that is done.

@@ -41,7 +41,11 @@ impl Place {
 
     /// Replaces the configuration.
     pub(crate) fn configure(&self, yaml: &str) {
-        let free = "LISTEN: 127.0.0.1:0\nLISTEN_METRICS: none\nDATA_DIR: data\n";
+        let listen = match yaml.contains("LISTEN:") {
+            true => "",
+            false => "LISTEN: 127.0.0.1:0\n",
+        };
+        let free = format!("{listen}LISTEN_METRICS: none\nDATA_DIR: data\n");
         // The built-in mirror has a port of its own, which other tests may have taken.
         let mirrors = match yaml.contains("REGISTRY_MIRRORS") {
             true => "",

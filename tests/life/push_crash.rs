@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -21,9 +21,22 @@ use crate::harness::soon;
 /// For how long what nothing names is kept: so short that the collector has work in every minute.
 pub(super) const GRACE: Duration = Duration::from_secs(4);
 
-/// Everyone may push, nothing that was deleted is kept, and the log stays empty.
-pub(super) const YAML: &str = "ANONYMOUS_PUSH: [local]\nPROXY_CACHES: []\nLOG_LEVEL: warn\n\
+const YAML: &str = "ANONYMOUS_PUSH: [local]\nPROXY_CACHES: []\nLOG_LEVEL: warn\n\
      DEFAULT_TAG_EXPIRATION: 0s\nPUSH_TEMP_TAG_EXPIRATION_SEC: 4\n";
+
+/// Everyone may push, nothing that was deleted is kept, and the log stays empty.
+///
+/// The server has a loopback address to itself: when it is killed, its port is anybody's, and a client
+/// that comes once more must not find the server of another test there.
+pub(super) fn yaml() -> String {
+    static PLACES: AtomicU32 = AtomicU32::new(0);
+    let place = PLACES.fetch_add(1, Ordering::Relaxed);
+    let (network, host) = (20 + std::process::id() % 200, 1 + place % 250);
+    format!(
+        "LISTEN: 127.{network}.{}.{host}:0\n{YAML}",
+        place / 250 % 250
+    )
+}
 
 /// After so many kills everything is looked at, by the server's own check too.
 const WHOLE: usize = 20;
@@ -50,7 +63,7 @@ impl Yard {
         };
         Self {
             clients: (0..clients).map(client).collect(),
-            place: Arc::new(Place::new(YAML)),
+            place: Arc::new(Place::new(&yaml())),
             chance,
             starts: Vec::new(),
             cut_changes: 0,

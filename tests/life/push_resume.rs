@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 use super::crash::is_long;
-use super::push_crash::YAML;
+use super::push_crash::yaml;
 use crate::harness::chance::{Chance, seed};
 use crate::harness::process::{Place, Process};
 use crate::harness::pusher::{Pusher, Reply};
@@ -107,7 +107,7 @@ async fn cut_and_resume(place: &Place, blob: &Bytes, acknowledged: usize, sent: 
 async fn an_upload_cut_by_a_kill_goes_on_at_a_right_offset() {
     let uploads = if is_long() { 200 } else { 20 };
     let mut chance = Chance::new(seed());
-    let place = Place::new(YAML);
+    let place = Place::new(&yaml());
     let mut kept = 0;
     for number in 0..uploads {
         let blob = content::bytes(chance.next(), chance.of(200_000..3_000_000));

@@ -259,8 +259,12 @@ impl Site {
 
     /// Asks for what must break off: what came of its body before it did. A refusal is an empty one.
     pub(crate) async fn get_broken(&self, path: &str) -> bytes::Bytes {
-        let mut response = self.begin(path, &[]).await;
         let mut body = bytes::BytesMut::new();
+        let request = self.request(Method::GET, &self.url(path), &[]);
+        // An answer that is broken off early may not even show its head.
+        let Ok(mut response) = soon(path, request.send()).await else {
+            return body.freeze();
+        };
         if !response.status().is_success() {
             return body.freeze();
         }
@@ -279,7 +283,8 @@ impl Site {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Option<bytes::Bytes> {
-        let response = self.begin(path, headers).await;
+        let request = self.request(Method::GET, &self.url(path), headers);
+        let response = soon(path, request.send()).await.ok()?;
         let is_content = response.status().is_success();
         let body = soon(path, response.bytes()).await.ok();
         body.filter(|_| is_content)

@@ -44,3 +44,7 @@ id!(
     /// An app token of a user. Never reused.
     AppTokenId
 );
+id!(
+    /// A token of an OAuth application. Never reused.
+    OauthTokenId
+);

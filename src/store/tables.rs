@@ -116,6 +116,13 @@ tables! {
     /// namespace → bytes held
     Usage = "usage.v1",
 
+    /// (time, sequence, newest first) → `LogEntry`: the usage log
+    Logs = "logs.v1",
+    /// (namespace or repository, time, sequence, newest first) → (): what is filed there
+    LogsByScope = "logs_by_scope.v1",
+    /// (namespace or repository or all, day, kind, performer) → number of acts
+    LogCounts = "log_counts.v1",
+
     /// (due, `Review`) → (): what the collector looks at, and when
     Reviews = "reviews.v1",
 }

@@ -19,7 +19,7 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    AppTokens, Audit, Blobs, Error, Manifests, Namespaces, Permissions, Recency, Referrers,
+    AppTokens, Audit, Blobs, Error, Logs, Manifests, Namespaces, Permissions, Recency, Referrers,
     Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
 };
 
@@ -108,6 +108,8 @@ nouns! {
     usage: Usage,
     /// What is to be looked at for collection.
     reviews: Reviews,
+    /// The usage log.
+    logs: Logs,
     /// Single values by name.
     settings: Settings,
     /// Rows that are derived from others, to be compared with them.

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::codec::Stored;
 use crate::model::{
-    Actor, AppTokenId, AppTokenRecord, LinkRecord, ManifestRecord, NamespaceId, NamespaceKind,
-    NamespaceName, NamespaceRecord, RecencyRecord, RepositoryId, RepositoryRecord, RobotId,
-    RobotRecord, Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId, TeamRecord, Timestamp,
-    UserId, UserRecord,
+    Actor, AppTokenId, AppTokenRecord, LinkRecord, LogEntry, ManifestRecord, NamespaceId,
+    NamespaceKind, NamespaceName, NamespaceRecord, RecencyRecord, RepositoryId, RepositoryRecord,
+    RobotId, RobotRecord, Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId, TeamRecord,
+    Timestamp, UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -17,6 +17,7 @@ impl Stored for u64 {}
 impl Stored for AppTokenId {}
 impl Stored for AppTokenRecord {}
 impl Stored for LinkRecord {}
+impl Stored for LogEntry {}
 impl Stored for NamespaceId {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}

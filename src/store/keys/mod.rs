@@ -2,9 +2,14 @@
 //!
 //! Numbers are big-endian and times have their sign bit flipped, so that bytes sort as the values
 //! do. A digest is [`Digest::to_key`], whose first byte tells its length. A text stands last, so
-//! that nothing needs a terminator and no prefix matches its neighbour.
+//! that nothing needs a terminator and no prefix matches its neighbour. Keys of one noun that are many stand
+//! in a file of their own below.
+
+mod logs;
 
 use std::ops::Bound;
+
+pub(super) use logs::*;
 
 use crate::model::{
     AppTokenId, Grantee, Member, NamespaceId, NamespaceName, RepositoryId, Review, RobotId, TeamId,
@@ -452,6 +457,22 @@ impl Span {
         }
     }
 
+    /// Every key from those that begin with `prefix` on.
+    pub(super) fn from(prefix: Key) -> Self {
+        Self {
+            lower: Bound::Included(prefix),
+            upper: Bound::Unbounded,
+        }
+    }
+
+    /// Every key that begins with `prefix`, from those on that go on with `rest`.
+    pub(super) fn under_from(prefix: Key, rest: Key) -> Self {
+        Self {
+            lower: Bound::Included([&prefix[..], &rest].concat()),
+            ..Self::under(prefix)
+        }
+    }
+
     /// Of this range, what comes after `key`, which lies in it; all of it if there is none.
     pub(super) fn after(self, key: Option<Key>) -> Self {
         match key {
@@ -504,5 +525,4 @@ fn successor(prefix: &[u8]) -> Option<Key> {
 }
 
 #[cfg(test)]
-#[path = "tests/keys.rs"]
 mod tests;

@@ -18,6 +18,7 @@ use crate::model::{ByteSize, NamespaceName, UpstreamRule};
 
 mod access;
 mod address;
+mod audit;
 mod deadlines;
 mod document;
 mod environment;
@@ -27,6 +28,7 @@ mod fields;
 mod keys;
 mod logging;
 mod outbound;
+mod people;
 mod pushes;
 mod quay_keys;
 mod registry_mirrors;
@@ -41,8 +43,10 @@ mod syntax;
 mod tests;
 mod upstreams;
 mod value;
+mod web;
 
 pub use access::{AccessConfig, RobotAccess};
+pub use audit::AuditConfig;
 pub use deadlines::Deadlines;
 pub use environment::{Environment, ProxyEnvironment};
 pub use error::{ConfigError, Location, Warning};
@@ -50,12 +54,14 @@ pub use features::{FEATURES, Feature, Features};
 pub use keys::{Form, KEYS, Key, Reload};
 pub use logging::LogConfig;
 pub use outbound::{AllowedHost, OutboundConfig};
+pub use people::PeopleConfig;
 pub use pushes::{Artifacts, Closed, PushConfig};
 pub use registry_mirrors::RegistryMirror;
 pub use retention::RetentionConfig;
 pub use server::{TlsConfig, UrlScheme};
 pub use source::{ConfigSource, Flags};
 pub use value::parse_duration;
+pub use web::{AvatarKind, WebConfig};
 
 use document::{Document, Node, Place, Value};
 use fields::Fields;
@@ -101,6 +107,9 @@ pub struct Config {
     pub pushes: PushConfig,
     pub retention: RetentionConfig,
     pub access: AccessConfig,
+    pub people: PeopleConfig,
+    pub web: WebConfig,
+    pub audit: AuditConfig,
     pub features: Features,
     /// The file it came from, `None` for what is built in.
     pub path: Option<PathBuf>,
@@ -204,6 +213,9 @@ impl Config {
             offline: offline.unwrap_or(false),
             retention: RetentionConfig::read(fields, features.garbage_collection, report),
             access: AccessConfig::read(fields, &features, report),
+            people: PeopleConfig::read(fields, &features, report),
+            web: WebConfig::read(fields, report),
+            audit: AuditConfig::read(fields, report),
             pushes,
             features,
             path: None,

@@ -72,6 +72,91 @@ const FIXED: &[Difference] = &[
     ("ROBOTS_WHITELIST", |one, other| {
         differ(one.access.robots.excepted(), other.access.robots.excepted())
     }),
+    ("GLOBAL_READONLY_SUPER_USERS", |one, other| {
+        one.people.global_readonly != other.people.global_readonly
+    }),
+    ("FRESH_LOGIN_TIMEOUT", |one, other| {
+        one.people.fresh_login != other.people.fresh_login
+    }),
+    ("SESSION_TIMEOUT", |one, other| {
+        one.people.session != other.people.session
+    }),
+    ("SESSION_COOKIE_SECURE", |one, other| {
+        one.people.secure_cookie != other.people.secure_cookie
+    }),
+    ("APP_SPECIFIC_TOKEN_EXPIRATION", |one, other| {
+        one.people.app_token_life != other.people.app_token_life
+    }),
+    ("OAUTH_APPLICATION_MAXIMUM_TOKEN_COUNT", |one, other| {
+        one.people.application_tokens != other.people.application_tokens
+    }),
+    ("LOCAL_OAUTH_HANDLER", |one, other| {
+        one.people.local_oauth_handler != other.people.local_oauth_handler
+    }),
+    ("DIRECT_OAUTH_CLIENTID_WHITELIST", |one, other| {
+        one.people.direct_oauth_clients != other.people.direct_oauth_clients
+    }),
+    ("UNAPPROVED_SERVICE_KEY_TTL_SEC", |one, other| {
+        one.people.unapproved_key_life != other.people.unapproved_key_life
+    }),
+    ("EXPIRED_SERVICE_KEY_TTL_SEC", |one, other| {
+        one.people.expired_key_life != other.people.expired_key_life
+    }),
+    ("BROWSER_API_CALLS_XHR_ONLY", |one, other| {
+        one.web.xhr_only != other.web.xhr_only
+    }),
+    ("CORS_ORIGIN", |one, other| {
+        one.web.cors_origins != other.web.cors_origins
+    }),
+    ("AVATAR_KIND", |one, other| {
+        one.web.avatars != other.web.avatars
+    }),
+    ("REGISTRY_TITLE", |one, other| {
+        one.web.title != other.web.title
+    }),
+    ("REGISTRY_TITLE_SHORT", |one, other| {
+        one.web.short_title != other.web.short_title
+    }),
+    ("CONTACT_INFO", |one, other| {
+        one.web.contact != other.web.contact
+    }),
+    ("SEARCH_RESULTS_PER_PAGE", |one, other| {
+        one.web.search_page != other.web.search_page
+    }),
+    ("SEARCH_MAX_RESULT_PAGE_COUNT", |one, other| {
+        one.web.search_pages != other.web.search_pages
+    }),
+    ("PERMANENTLY_DELETE_TAGS", |one, other| {
+        one.retention.permanently_delete != other.retention.permanently_delete
+    }),
+    ("LABELED_EXPIRATION_MINIMUM", |one, other| {
+        one.retention.labeled.0 != other.retention.labeled.0
+    }),
+    ("LABELED_EXPIRATION_MAXIMUM", |one, other| {
+        one.retention.labeled.1 != other.retention.labeled.1
+    }),
+    ("ACTION_LOG_ROTATION_THRESHOLD", |one, other| {
+        one.audit.keep != other.audit.keep
+    }),
+    ("ACTION_LOG_AUDIT_LOGINS", |one, other| {
+        one.audit.logins != other.audit.logins
+    }),
+    ("ACTION_LOG_AUDIT_LOGIN_FAILURES", |one, other| {
+        one.audit.login_failures != other.audit.login_failures
+    }),
+    ("ACTION_LOG_AUDIT_PULL_FAILURES", |one, other| {
+        one.audit.pull_failures != other.audit.pull_failures
+    }),
+    ("ACTION_LOG_AUDIT_PUSH_FAILURES", |one, other| {
+        one.audit.push_failures != other.audit.push_failures
+    }),
+    ("ACTION_LOG_AUDIT_DELETE_FAILURES", |one, other| {
+        one.audit.delete_failures != other.audit.delete_failures
+    }),
+    ("RESTRICTED_USERS_WHITELIST", |one, other| {
+        let (one, other) = (&one.people.restricted_but, &other.people.restricted_but);
+        differ(one.as_ref(), other.as_ref())
+    }),
     ("FEATURE_*", |one, other| one.features != other.features),
 ];
 

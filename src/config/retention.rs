@@ -24,6 +24,10 @@ pub struct RetentionConfig {
     pub time_machine: Duration,
     /// The lengths that a namespace may choose; at least one, in the order of the file.
     pub time_machines: Vec<Duration>,
+    /// Tags can be deleted without a way back (`PERMANENTLY_DELETE_TAGS`).
+    pub permanently_delete: bool,
+    /// The shortest and the longest life that `quay.expires-after` gives a tag.
+    pub labeled: (Duration, Duration),
     /// For how long what nothing names yet is kept after its push.
     pub grace: Duration,
     /// For how long an upload may rest before it is given up.
@@ -42,6 +46,8 @@ impl Default for RetentionConfig {
         Self {
             time_machine: 2 * WEEK,
             time_machines: vec![Duration::ZERO, DAY, WEEK, 2 * WEEK, 4 * WEEK],
+            permanently_delete: false,
+            labeled: (60 * MINUTE, 104 * WEEK),
             grace: 60 * MINUTE,
             upload_expiry: 2 * DAY,
             collect_every: Some(MINUTE / 2),
@@ -65,6 +71,15 @@ impl RetentionConfig {
         let grace = read(key, second, most, default.grace);
         let every = Duration::from_secs(30);
         let every = read("GARBAGE_COLLECTION_FREQUENCY", second, DAY, every);
+        let mut life = |key: &str, default| {
+            let life = |node: &Node| value::duration(node, Duration::ZERO, CENTURY);
+            fields.read(report, key, life).unwrap_or(default)
+        };
+        let labeled = (
+            life("LABELED_EXPIRATION_MINIMUM", default.labeled.0),
+            life("LABELED_EXPIRATION_MAXIMUM", default.labeled.1),
+        );
+        let permanently = fields.read(report, "PERMANENTLY_DELETE_TAGS", value::switch);
         let rest = |node: &Node| value::duration(node, MINUTE, 365 * DAY);
         let upload_expiry = fields.read(report, "UPLOAD_EXPIRATION", rest);
         let scrub_every = fields.read(report, "SCRUB_INTERVAL", scrub_interval);
@@ -72,6 +87,8 @@ impl RetentionConfig {
         Self {
             time_machine,
             time_machines,
+            permanently_delete: permanently.unwrap_or(default.permanently_delete),
+            labeled,
             grace,
             upload_expiry: upload_expiry.unwrap_or(default.upload_expiry),
             collect_every: collect.then_some(every),
@@ -163,7 +180,7 @@ fn whole(span: Duration) -> Parsed<Duration> {
 
 /// A span, or `none` or zero for never.
 fn scrub_interval(node: &Node) -> Parsed<Option<Duration>> {
-    if is_none(node) {
+    if value::is_none(node) {
         return Ok(None);
     }
     let span = value::duration(node, Duration::ZERO, CENTURY);
@@ -181,17 +198,9 @@ fn scrub_interval(node: &Node) -> Parsed<Option<Duration>> {
 
 /// A rate, or `none` or zero for no bound.
 fn scrub_bandwidth(node: &Node) -> Parsed<Option<ByteSize>> {
-    if is_none(node) {
+    if value::is_none(node) {
         return Ok(None);
     }
     let rate = value::bandwidth(node).map_err(|reason| format!("{reason}, or none"))?;
     Ok(Some(rate))
-}
-
-fn is_none(node: &Node) -> bool {
-    match &node.value {
-        Value::Text(text) => matches!(text.trim(), "none" | "0" | "0s"),
-        Value::Integer(number) => *number == 0,
-        _ => false,
-    }
 }

@@ -98,6 +98,24 @@ pub(super) fn seconds(node: &Node, most: Duration) -> Parsed<Duration> {
     }
 }
 
+/// What `parse` makes of it, or `none` for no such thing.
+pub(super) fn optional<T>(node: &Node, parse: impl Fn(&Node) -> Parsed<T>) -> Parsed<Option<T>> {
+    if is_none(node) {
+        return Ok(None);
+    }
+    let parsed = parse(node).map_err(|reason| format!("{reason}, or none"))?;
+    Ok(Some(parsed))
+}
+
+/// Whether it says that there is none of it.
+pub(super) fn is_none(node: &Node) -> bool {
+    match &node.value {
+        Value::Text(text) => matches!(text.trim(), "none" | "0" | "0s"),
+        Value::Integer(number) => *number == 0,
+        _ => false,
+    }
+}
+
 /// A duration in Quay's form: a whole number and `s`, `m` (minutes), `h`, `d`, `w` or `y`; ours adds
 /// `ms`.
 ///

@@ -279,11 +279,14 @@ fn every_key_of_keeping_is_read() {
     let config = good(
         "DEFAULT_TAG_EXPIRATION: 1y\nTAG_EXPIRATION_OPTIONS: [0s, 4w, 1y]\n\
          PUSH_TEMP_TAG_EXPIRATION_SEC: 2h\nUPLOAD_EXPIRATION: 6h\n\
-         GARBAGE_COLLECTION_FREQUENCY: 5m\nSCRUB_INTERVAL: 1w\nSCRUB_BANDWIDTH: 80 Mbit/s\n",
+         GARBAGE_COLLECTION_FREQUENCY: 5m\nSCRUB_INTERVAL: 1w\nSCRUB_BANDWIDTH: 80 Mbit/s\n\
+         PERMANENTLY_DELETE_TAGS: true\nLABELED_EXPIRATION_MAXIMUM: 2w\n",
     );
     let expected = RetentionConfig {
         time_machine: 365 * DAY,
         time_machines: vec![Duration::ZERO, 28 * DAY, 365 * DAY],
+        permanently_delete: true,
+        labeled: (DAY / 24, 14 * DAY),
         grace: DAY / 12,
         upload_expiry: DAY / 4,
         collect_every: Some(DAY / 288),

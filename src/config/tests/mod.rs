@@ -5,6 +5,7 @@ mod defaults;
 mod documented;
 mod local;
 mod overrides;
+mod people;
 mod reloads;
 
 use super::*;

@@ -38,6 +38,7 @@ pub use metrics::Metrics;
 pub use password::PasswordCost;
 pub use rights::{Principal, Rights};
 pub use seal::SealKey;
+pub use secret::{OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
 pub use teams::TEAMS_OF_A_MEMBER;
 pub use users::NewUser;
 

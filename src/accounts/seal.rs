@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use zeroize::Zeroizing;
 
 use crate::model::Sealed;
@@ -21,19 +21,35 @@ const VERSION: u8 = 1;
 
 /// The key under which secrets of this installation are sealed; cheap to clone, never printed.
 #[derive(Clone)]
-pub struct SealKey(Arc<RandomizedNonceKey>);
+pub struct SealKey(Arc<Keys>);
+
+struct Keys {
+    /// What every key of this installation is made from.
+    root: Prk,
+    key: RandomizedNonceKey,
+}
 
 impl SealKey {
     /// The key of these bytes, which came from a source of randomness once.
     pub fn from_bytes(root: &[u8; 32]) -> Self {
+        let root = Salt::new(HKDF_SHA256, b"entrepot").extract(root);
+        Self::expanded(root, b"seal.v1")
+    }
+
+    /// Another key of the same installation, for one purpose: what is sealed often, at anybody's
+    /// request, does not use up the nonces of what is kept.
+    #[must_use]
+    pub fn derived(&self, purpose: &str) -> Self {
+        Self::expanded(self.0.root.clone(), purpose.as_bytes())
+    }
+
+    fn expanded(root: Prk, purpose: &[u8]) -> Self {
         let mut key = Zeroizing::new([0; 32]);
-        Salt::new(HKDF_SHA256, b"entrepot")
-            .extract(root)
-            .expand(&[b"seal.v1"], HKDF_SHA256)
+        root.expand(&[purpose], HKDF_SHA256)
             .and_then(|derived| derived.fill(&mut *key))
             .expect("HKDF-SHA-256 gives 32 bytes");
         let key = RandomizedNonceKey::new(&AES_256_GCM, &*key).expect("the key has 32 bytes");
-        Self(Arc::new(key))
+        Self(Arc::new(Keys { root, key }))
     }
 
     /// `secret`, to be opened again in the same context only.
@@ -41,6 +57,7 @@ impl SealKey {
         let mut text = secret.to_vec();
         let nonce = self
             .0
+            .key
             .seal_in_place_append_tag(Aad::from(context), &mut text)
             .expect("AES-GCM seals anything below 64 GiB");
         Sealed([&[VERSION][..], nonce.as_ref(), &text].concat())
@@ -55,7 +72,10 @@ impl SealKey {
         }
         let mut text = Zeroizing::new(text.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self.0.open_in_place(nonce, Aad::from(context), &mut text);
+        let opened = self
+            .0
+            .key
+            .open_in_place(nonce, Aad::from(context), &mut text);
         let length = opened.ok()?.len();
         text.truncate(length);
         Some(text)
@@ -106,6 +126,16 @@ mod tests {
             let key = SealKey::from_bytes(&[7; 32]);
             prop_assert!(key.open(&Sealed(bytes), b"").is_none());
         }
+    }
+
+    #[test]
+    fn a_derived_key_is_another_one_and_always_the_same() {
+        let key = SealKey::from_bytes(&[7; 32]);
+        let sealed = key.derived("one").seal(b"secret", b"");
+        assert!(key.open(&sealed, b"").is_none());
+        assert!(key.derived("other").open(&sealed, b"").is_none());
+        let again = SealKey::from_bytes(&[7; 32]).derived("one");
+        assert_eq!(again.open(&sealed, b"").unwrap().as_slice(), b"secret");
     }
 
     #[test]

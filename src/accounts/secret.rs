@@ -1,6 +1,7 @@
 //! Secrets that the server makes up, how they are sealed, and how what is shown is compared.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{Error, Noun, SealKey};
 use crate::model::{AppTokenRecord, RobotName, RobotRecord, Sealed, Secret};
@@ -11,7 +12,28 @@ const ROBOT_TOKEN: usize = 64;
 /// Characters of each half of an app token (Quay).
 const APP_TOKEN_HALF: usize = 60;
 
-const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+/// Characters of the half of an OAuth token by which it is found (Quay).
+pub const OAUTH_TOKEN_LOOKUP: usize = 20;
+
+/// Characters of an OAuth token (Quay).
+const OAUTH_TOKEN: usize = 40;
+
+const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/// Whether a text has the form of an OAuth token.
+pub fn is_oauth_token(text: &str) -> bool {
+    text.len() == OAUTH_TOKEN && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// What is kept of an OAuth token.
+pub fn oauth_token_hash(token: &str) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(b"oauth token\0");
+    context.update(token.as_bytes());
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
 
 /// A new app token: by which it is found, and what proves it.
 pub(super) struct AppTokenCode {
@@ -81,16 +103,22 @@ fn open(key: &SealKey, sealed: &Sealed, context: &[u8], noun: Noun) -> Result<Se
         .ok_or(Error::SealBroken { noun })
 }
 
-/// That many characters of [`ALPHABET`], each as likely as any other.
+/// That many upper-case letters and digits.
 fn random(length: usize) -> String {
+    random_of(ALPHABET, length)
+}
+
+/// That many characters of an alphabet, each as likely as any other.
+fn random_of(alphabet: &[u8], length: usize) -> String {
     // The largest multiple of the alphabet in a byte: what lies above would favour its beginning.
-    const FAIR: u8 = (u8::MAX as usize / ALPHABET.len() * ALPHABET.len()) as u8;
+    let fair = usize::from(u8::MAX) / alphabet.len() * alphabet.len();
     let mut text = String::with_capacity(length);
     let mut bytes = [0; 96];
     while text.len() < length {
         getrandom::fill(&mut bytes).expect("the system has a source of randomness");
-        let fair = bytes.iter().filter(|&&byte| byte < FAIR);
-        let letters = fair.map(|&byte| ALPHABET[usize::from(byte) % ALPHABET.len()] as char);
+        let places = bytes.iter().map(|&byte| usize::from(byte));
+        let letters = places.filter(|&place| place < fair);
+        let letters = letters.map(|place| alphabet[place % alphabet.len()] as char);
         text.extend(letters.take(length - text.len()));
     }
     text
@@ -111,6 +139,16 @@ mod tests {
         assert!(tokens.iter().all(|token| token.len() == 64));
         let letters: BTreeSet<u8> = tokens.iter().flat_map(|token| token.bytes()).collect();
         assert_eq!(letters, ALPHABET.iter().copied().collect());
+    }
+
+    #[test]
+    fn an_oauth_token_has_forty_letters_and_is_kept_hashed() {
+        let token = "aB3".repeat(13) + "z";
+        assert!(is_oauth_token(&token));
+        for bad in ["", "a", &"a".repeat(39), &"-".repeat(40), &"é".repeat(20)] {
+            assert!(!is_oauth_token(bad), "{bad}");
+        }
+        assert_ne!(oauth_token_hash(&token), oauth_token_hash(&"a".repeat(40)));
     }
 
     #[test]

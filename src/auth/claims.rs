@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::TokenFault;
 use super::grant::{AccessClaim, Grant};
 use super::identity::{Holder, Identity};
-use crate::model::{RobotId, Timestamp, UserId};
+use crate::model::{OauthTokenId, RobotId, Timestamp, UserId};
 
 /// How far the clocks of two machines may be apart (Quay: 30 s).
 pub(super) const LEEWAY: Duration = Duration::from_secs(30);
@@ -46,6 +46,8 @@ enum EntityKind {
     Anonymous,
     User,
     Robot,
+    /// A user's OAuth token, whose end is the end of this one.
+    Token,
 }
 
 /// A token's content once believed.
@@ -129,6 +131,7 @@ impl Context {
             Holder::Anonymous => (EntityKind::Anonymous, None),
             Holder::User(UserId(id)) => (EntityKind::User, Some(id)),
             Holder::Robot(RobotId(id)) => (EntityKind::Robot, Some(id)),
+            Holder::Token(OauthTokenId(id)) => (EntityKind::Token, Some(id)),
         };
         Self {
             version: CONTEXT_VERSION,
@@ -145,7 +148,9 @@ impl Context {
             (EntityKind::Anonymous, None) => Ok(Holder::Anonymous),
             (EntityKind::User, Some(id)) => Ok(Holder::User(UserId(id))),
             (EntityKind::Robot, Some(id)) => Ok(Holder::Robot(RobotId(id))),
-            (EntityKind::Anonymous, Some(_)) | (EntityKind::User | EntityKind::Robot, None) => {
+            (EntityKind::Token, Some(id)) => Ok(Holder::Token(OauthTokenId(id))),
+            (EntityKind::Anonymous, Some(_))
+            | (EntityKind::User | EntityKind::Robot | EntityKind::Token, None) => {
                 Err(TokenFault::Subject)
             }
         }

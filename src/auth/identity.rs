@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::scope::{Scope, Scopes};
 use crate::accounts::Principal;
-use crate::model::{Actor, NamespaceId, NamespaceName, RobotId, RobotName, UserId};
+use crate::model::{Actor, NamespaceId, NamespaceName, OauthTokenId, RobotId, RobotName, UserId};
 
 /// Who a request is from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -13,14 +14,25 @@ pub enum Identity {
     User {
         id: UserId,
         name: NamespaceName,
-        /// By the configuration or by the account itself.
+        /// By the configuration or by the account itself; [`Identity::is_superuser`] tells whether
+        /// that counts here.
         superuser: bool,
+        /// `GLOBAL_READONLY_SUPER_USERS`: reads everything and changes nothing.
+        global_readonly: bool,
+        /// `FEATURE_RESTRICTED_USERS`: owns nothing.
+        restricted: bool,
+        /// What of the user's rights the credentials are for.
+        scopes: Scopes,
+        /// The OAuth token that was shown, if one was.
+        token: Option<OauthTokenId>,
     },
     Robot {
         id: RobotId,
         name: RobotName,
         /// The namespace that the robot belongs to; it has rights in no other.
         namespace: NamespaceId,
+        /// Whether that is the namespace of a restricted user.
+        restricted: bool,
     },
 }
 
@@ -30,6 +42,8 @@ pub(super) enum Holder {
     Anonymous,
     User(UserId),
     Robot(RobotId),
+    /// The user of that token, within its scopes.
+    Token(OauthTokenId),
 }
 
 impl Identity {
@@ -61,19 +75,84 @@ impl Identity {
         matches!(self, Self::Anonymous)
     }
 
-    pub const fn is_superuser(&self) -> bool {
+    /// Whether this is a superuser, with credentials that are for that. One that may only read is
+    /// none: of the two lists the narrower wins (Quay).
+    pub fn is_superuser(&self) -> bool {
+        match self {
+            Self::User {
+                superuser,
+                global_readonly,
+                scopes,
+                ..
+            } => *superuser && !global_readonly && scopes.contains(Scope::SuperUser),
+            Self::Anonymous | Self::Robot { .. } => false,
+        }
+    }
+
+    /// Whether this is somebody who reads everything, within the scopes, and changes nothing.
+    pub const fn is_global_readonly(&self) -> bool {
         matches!(
             self,
             Self::User {
-                superuser: true,
+                global_readonly: true,
                 ..
             }
         )
     }
 
+    /// Whether this is somebody who can own nothing.
+    pub const fn is_restricted(&self) -> bool {
+        match self {
+            Self::User { restricted, .. } | Self::Robot { restricted, .. } => *restricted,
+            Self::Anonymous => false,
+        }
+    }
+
+    /// What of the rights the credentials are for.
+    pub const fn scopes(&self) -> Scopes {
+        match self {
+            Self::User { scopes, .. } => *scopes,
+            Self::Anonymous | Self::Robot { .. } => Scopes::ALL,
+        }
+    }
+
+    /// The same user with a token that is for those scopes.
+    pub(super) fn through(self, shown: OauthTokenId, bounds: Scopes) -> Self {
+        match self {
+            Self::User {
+                id,
+                name,
+                superuser,
+                global_readonly,
+                restricted,
+                ..
+            } => Self::User {
+                id,
+                name,
+                superuser,
+                global_readonly,
+                restricted,
+                scopes: bounds,
+                token: Some(shown),
+            },
+            identity @ (Self::Anonymous | Self::Robot { .. }) => identity,
+        }
+    }
+
+    /// The user, if it is one.
+    pub const fn user(&self) -> Option<(UserId, &NamespaceName)> {
+        match self {
+            Self::User { id, name, .. } => Some((*id, name)),
+            Self::Anonymous | Self::Robot { .. } => None,
+        }
+    }
+
     pub(super) const fn holder(&self) -> Holder {
         match self {
             Self::Anonymous => Holder::Anonymous,
+            Self::User {
+                token: Some(token), ..
+            } => Holder::Token(*token),
             Self::User { id, .. } => Holder::User(*id),
             Self::Robot { id, .. } => Holder::Robot(*id),
         }

@@ -9,10 +9,12 @@ use std::collections::HashSet;
 use moka::sync::Cache;
 
 use super::identity::{Holder, Identity};
+use super::scope::Scopes;
 use crate::accounts::Accounts;
 use crate::config::RobotAccess;
 use crate::model::{
-    NamespaceKind, NamespaceName, RobotId, RobotName, RobotRecord, UserId, UserRecord,
+    Clock, NamespaceKind, NamespaceName, OauthTokenId, OauthTokenRecord, OauthUse, RobotId,
+    RobotName, RobotRecord, Timestamp, UserId, UserRecord,
 };
 use crate::store::{self, ReadTx, Store};
 
@@ -22,9 +24,34 @@ const REMEMBERED: u64 = 16_384;
 pub(super) struct Lookup {
     store: Store,
     accounts: Accounts,
-    super_users: HashSet<NamespaceName>,
+    clock: Clock,
+    people: People,
     robots: RobotAccess,
-    living: Cache<Holder, (u64, Option<Identity>)>,
+    living: Cache<Holder, (u64, Option<Living>)>,
+}
+
+/// What the configuration says of people by their names.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    /// `FEATURE_SUPER_USERS`
+    pub(super) superusers: bool,
+    /// `SUPER_USERS`, beside those whose account says it.
+    pub(super) super_users: HashSet<NamespaceName>,
+    /// `GLOBAL_READONLY_SUPER_USERS`
+    pub(super) global_readonly: HashSet<NamespaceName>,
+    /// `RESTRICTED_USERS_WHITELIST`, if `FEATURE_RESTRICTED_USERS`: everybody else is restricted.
+    pub(super) unrestricted: Option<HashSet<NamespaceName>>,
+}
+
+/// Somebody who is there and enabled.
+#[derive(Clone, Debug)]
+pub(super) struct Living {
+    pub(super) identity: Identity,
+    /// Of a user: sessions of another one have ended.
+    pub(super) session_epoch: u64,
+    pub(super) oauth: Option<OauthUse>,
+    /// When the credential itself ends.
+    pub(super) ends: Option<Timestamp>,
 }
 
 /// A robot, and whether the account it belongs to is enabled.
@@ -32,19 +59,22 @@ pub(super) struct FoundRobot {
     pub(super) id: RobotId,
     pub(super) record: RobotRecord,
     pub(super) owner_enabled: bool,
+    restricted: bool,
 }
 
 impl Lookup {
     pub(super) fn new(
         store: Store,
         accounts: Accounts,
-        super_users: HashSet<NamespaceName>,
+        clock: Clock,
+        people: People,
         robots: RobotAccess,
     ) -> Self {
         Self {
             store,
             accounts,
-            super_users,
+            clock,
+            people,
             robots,
             living: Cache::new(REMEMBERED),
         }
@@ -64,7 +94,7 @@ impl Lookup {
                     return Ok(None);
                 };
                 match tx.robots().by_name(namespace, name.short())? {
-                    Some((id, record)) => found_robot(tx, id, record).map(Some),
+                    Some((id, record)) => self.found_robot(tx, id, record).map(Some),
                     None => Ok(None),
                 }
             })
@@ -72,48 +102,137 @@ impl Lookup {
     }
 
     /// Whom a token names, if that is still somebody.
-    pub(super) async fn living(&self, holder: Holder) -> Result<Option<Identity>, store::Error> {
-        if holder == Holder::Anonymous {
-            return Ok(Some(Identity::Anonymous));
-        }
+    pub(super) async fn living(&self, holder: Holder) -> Result<Option<Living>, store::Error> {
         // Taken before the rows are read: what changes meanwhile makes this answer an old one.
         let generation = self.accounts.generation();
-        if let Some((read, identity)) = self.living.get(&holder)
+        if let Some((read, living)) = self.living.get(&holder)
             && read == generation
         {
-            return Ok(identity);
+            return Ok(living.filter(|living| self.is_good(living)));
         }
-        let identity = self.store.read(|tx| self.read(tx, holder)).await?;
-        self.living.insert(holder, (generation, identity.clone()));
-        Ok(identity)
+        let living = self.store.read(|tx| self.read(tx, holder)).await?;
+        self.living.insert(holder, (generation, living.clone()));
+        Ok(living.filter(|living| self.is_good(living)))
     }
 
-    fn read(&self, tx: &ReadTx, holder: Holder) -> Result<Option<Identity>, store::Error> {
-        Ok(match holder {
-            Holder::Anonymous => Some(Identity::Anonymous),
-            Holder::User(id) => tx
-                .users()
-                .record(id)?
-                .filter(|user| user.enabled)
-                .map(|user| self.of_user(id, &user)),
-            Holder::Robot(id) => {
-                let record = tx.robots().record(id)?;
-                let record = record.filter(|robot| self.robots.admits(&robot.name));
-                let robot = record
-                    .map(|record| found_robot(tx, id, record))
-                    .transpose()?;
-                robot
-                    .filter(|robot| robot.owner_enabled)
-                    .map(|robot| robot.identity())
-            }
-        })
+    /// The OAuth token that begins so, expired or not.
+    pub(super) async fn oauth_token(
+        &self,
+        lookup: &str,
+    ) -> Result<Option<(OauthTokenId, OauthTokenRecord)>, store::Error> {
+        self.store
+            .read(|tx| tx.oauth_tokens().by_lookup(lookup))
+            .await
+    }
+
+    fn is_good(&self, living: &Living) -> bool {
+        living.ends.is_none_or(|ends| self.clock.now() < ends)
+    }
+
+    fn read(&self, tx: &ReadTx, holder: Holder) -> Result<Option<Living>, store::Error> {
+        match holder {
+            Holder::Anonymous => Ok(Some(Living::new(Identity::Anonymous))),
+            Holder::User(id) => self.read_user(tx, id),
+            Holder::Robot(id) => self.read_robot(tx, id),
+            Holder::Token(id) => self.read_token(tx, id),
+        }
+    }
+
+    fn read_user(&self, tx: &ReadTx, id: UserId) -> Result<Option<Living>, store::Error> {
+        let user = tx.users().record(id)?.filter(|user| user.enabled);
+        Ok(user.map(|user| Living {
+            session_epoch: user.session_epoch,
+            ..Living::new(self.of_user(id, &user))
+        }))
+    }
+
+    fn read_robot(&self, tx: &ReadTx, id: RobotId) -> Result<Option<Living>, store::Error> {
+        let record = tx.robots().record(id)?;
+        let record = record.filter(|robot| self.robots.admits(&robot.name));
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let robot = self.found_robot(tx, id, record)?;
+        let enabled = robot.owner_enabled;
+        Ok(enabled.then(|| Living::new(robot.identity())))
+    }
+
+    fn read_token(&self, tx: &ReadTx, id: OauthTokenId) -> Result<Option<Living>, store::Error> {
+        let Some(record) = tx.oauth_tokens().record(id)? else {
+            return Ok(None);
+        };
+        let application = tx.oauth_applications().record(record.application)?;
+        let owner = self.read_user(tx, record.user)?;
+        let (Some(application), Some(owner)) = (application, owner) else {
+            return Ok(None);
+        };
+        // A scope that is unknown is worth nothing, and so are those beside it (Quay).
+        let bounds = Scopes::parse(&record.scope).unwrap_or(Scopes::NONE);
+        Ok(Some(Living {
+            identity: owner.identity.through(id, bounds),
+            session_epoch: owner.session_epoch,
+            oauth: Some(OauthUse {
+                token: id,
+                client_id: application.client_id,
+                application: application.name,
+            }),
+            ends: Some(record.expires),
+        }))
     }
 
     pub(super) fn of_user(&self, id: UserId, record: &UserRecord) -> Identity {
+        let (people, name) = (&self.people, &record.name);
+        let named = record.superuser || people.super_users.contains(name);
+        let superuser = people.superusers && named;
         Identity::User {
             id,
-            name: record.name.clone(),
-            superuser: record.superuser || self.super_users.contains(&record.name),
+            name: name.clone(),
+            superuser,
+            global_readonly: people.superusers && people.global_readonly.contains(name),
+            restricted: !superuser && people.is_restricted(name),
+            scopes: Scopes::ALL,
+            token: None,
+        }
+    }
+
+    fn found_robot(
+        &self,
+        tx: &ReadTx,
+        id: RobotId,
+        record: RobotRecord,
+    ) -> Result<FoundRobot, store::Error> {
+        let namespace = tx.namespaces().record(record.namespace)?;
+        let (owner_enabled, restricted) = match namespace.map(|namespace| namespace.kind) {
+            Some(NamespaceKind::User(owner)) => match tx.users().record(owner)? {
+                Some(user) => (user.enabled, self.of_user(owner, &user).is_restricted()),
+                None => (false, false),
+            },
+            Some(NamespaceKind::Organization | NamespaceKind::Cache) => (true, false),
+            None => (false, false),
+        };
+        Ok(FoundRobot {
+            id,
+            record,
+            owner_enabled,
+            restricted,
+        })
+    }
+}
+
+impl People {
+    fn is_restricted(&self, name: &NamespaceName) -> bool {
+        let exempt = self.unrestricted.as_ref();
+        exempt.is_some_and(|exempt| !exempt.contains(name))
+    }
+}
+
+impl Living {
+    const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            session_epoch: 0,
+            oauth: None,
+            ends: None,
         }
     }
 }
@@ -124,23 +243,7 @@ impl FoundRobot {
             id: self.id,
             name: self.record.name.clone(),
             namespace: self.record.namespace,
+            restricted: self.restricted,
         }
     }
-}
-
-fn found_robot(tx: &ReadTx, id: RobotId, record: RobotRecord) -> Result<FoundRobot, store::Error> {
-    let namespace = tx.namespaces().record(record.namespace)?;
-    let owner_enabled = match namespace.map(|namespace| namespace.kind) {
-        Some(NamespaceKind::User(owner)) => {
-            let owner = tx.users().record(owner)?;
-            owner.is_some_and(|owner| owner.enabled)
-        }
-        Some(NamespaceKind::Organization | NamespaceKind::Cache) => true,
-        None => false,
-    };
-    Ok(FoundRobot {
-        id,
-        record,
-        owner_enabled,
-    })
 }

@@ -23,15 +23,17 @@ pub(super) enum Credential {
     Robot,
     AppToken,
     Bearer,
+    Oauth,
     Other,
 }
 
 impl Credential {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Password,
         Self::Robot,
         Self::AppToken,
         Self::Bearer,
+        Self::Oauth,
         Self::Other,
     ];
 
@@ -41,6 +43,7 @@ impl Credential {
             Self::Robot => "robot",
             Self::AppToken => "app_token",
             Self::Bearer => "bearer",
+            Self::Oauth => "oauth",
             Self::Other => "other",
         }
     }

@@ -1,7 +1,7 @@
 //! Who is asking, and what may they do.
 //!
-//! Called by the doors in `api`. Credentials become an [`Identity`] ([`Auth::basic`],
-//! [`Auth::bearer`]), an identity gets a token ([`Auth::issue`]), and for every request the rights of
+//! Called by the doors in `api`. Credentials become an [`Identity`] ([`Auth::basic`], [`Auth::bearer`];
+//! for the API and the web [`Auth::caller`]), an identity gets a token ([`Auth::issue`]), and for every request the rights of
 //! the identity are read ([`Auth::rights`]); a token bounds them and gives none. `jobs` turns the keys
 //! ([`Auth::rotate_if_due`]).
 //!
@@ -11,6 +11,7 @@
 //! no row. Knows no header and no status code.
 
 mod basic;
+mod caller;
 mod claims;
 mod error;
 mod grant;
@@ -18,8 +19,11 @@ mod identity;
 mod keys;
 mod lookup;
 mod metrics;
+mod permits;
 mod remembered;
 mod rights;
+mod scope;
+mod session;
 mod throttle;
 mod token;
 
@@ -31,21 +35,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use caller::{Caller, Means, Presented};
 pub use error::{Error, RefusedKind, TokenFault};
 pub use grant::Grant;
 pub use identity::Identity;
 pub use metrics::Metrics;
+pub use permits::{NamespacePermits, RepositoryPermits};
 pub use rights::{Allowed, Target};
+pub use scope::{Scope, Scopes};
+pub use session::{Login, SESSION_COOKIE, Session};
 pub use token::Issued;
 
 use basic::Basic;
 use keys::Keys;
-use lookup::Lookup;
+use lookup::{Lookup, People};
 use metrics::{Credential, Outcome};
 use rights::{Policy, Rules};
 use token::Tokens;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, SealKey};
 use crate::config::RobotAccess;
 use crate::model::{Clock, NamespaceId, NamespaceName, Secret};
 use crate::oci::{Actions, RepositoryName};
@@ -59,6 +67,11 @@ struct Inner {
     basic: Basic,
     tokens: Tokens,
     rules: Rules,
+    clock: Clock,
+    /// Under which sessions are sealed.
+    session_key: SealKey,
+    fresh_login: Duration,
+    session_life: Duration,
     metrics: Metrics,
 }
 
@@ -86,6 +99,16 @@ pub struct AuthConfig {
     pub robots: RobotAccess,
     /// `SUPER_USERS`, beside those whose account says it.
     pub super_users: Vec<NamespaceName>,
+    /// `FEATURE_SUPER_USERS`
+    pub superusers: bool,
+    /// `GLOBAL_READONLY_SUPER_USERS`
+    pub global_readonly: Vec<NamespaceName>,
+    /// `RESTRICTED_USERS_WHITELIST`, if `FEATURE_RESTRICTED_USERS`.
+    pub unrestricted: Option<Vec<NamespaceName>>,
+    /// `FRESH_LOGIN_TIMEOUT`
+    pub fresh_login: Duration,
+    /// `SESSION_TIMEOUT`
+    pub session_life: Duration,
     pub token_lifetime: Duration,
     /// How long a key signs before the next one does.
     pub key_rotation: Duration,
@@ -100,6 +123,11 @@ impl Default for AuthConfig {
             app_tokens: true,
             robots: RobotAccess::All,
             super_users: Vec::new(),
+            superusers: true,
+            global_readonly: Vec::new(),
+            unrestricted: None,
+            fresh_login: Duration::from_secs(10 * 60),
+            session_life: Duration::from_secs(31 * 24 * 3600),
             token_lifetime: Duration::from_secs(3600),
             key_rotation: Duration::from_secs(30 * 24 * 3600),
         }
@@ -138,9 +166,16 @@ impl Auth {
         let kept = token::kept_after_retirement(config.token_lifetime);
         let rotation = config.key_rotation;
         let seal = accounts.seal_key().clone();
+        let session_key = seal.derived("sessions");
         let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
-        let super_users = config.super_users.into_iter().collect();
-        let lookup = Lookup::new(store, accounts.clone(), super_users, config.robots);
+        let people = People {
+            superusers: config.superusers,
+            super_users: config.super_users.into_iter().collect(),
+            global_readonly: config.global_readonly.into_iter().collect(),
+            unrestricted: config.unrestricted.map(|names| names.into_iter().collect()),
+        };
+        let (accounts_, clock_) = (accounts.clone(), clock.clone());
+        let lookup = Lookup::new(store, accounts_, clock_, people, config.robots);
         let (service, lifetime) = (config.service, config.token_lifetime);
         Self(Arc::new(Inner {
             basic: Basic::new(
@@ -150,8 +185,12 @@ impl Auth {
                 config.app_tokens,
                 metrics.clone(),
             ),
-            tokens: Tokens::new(keys, service, lifetime, clock, metrics.clone()),
+            tokens: Tokens::new(keys, service, lifetime, clock.clone(), metrics.clone()),
             rules: Rules::new(policy, accounts, metrics.clone()),
+            clock,
+            session_key,
+            fresh_login: config.fresh_login,
+            session_life: config.session_life,
             metrics,
         }))
     }
@@ -196,9 +235,9 @@ impl Auth {
 
     async fn believe(&self, token: &str) -> Result<Bearer, Error> {
         let verified = self.0.tokens.verify(token).await?;
-        let identity = self.0.basic.lookup.living(verified.holder).await?;
+        let living = self.0.basic.lookup.living(verified.holder).await?;
         Ok(Bearer {
-            identity: identity.ok_or(TokenFault::Holder)?,
+            identity: living.ok_or(TokenFault::Holder)?.identity,
             access: Arc::clone(&verified.access),
         })
     }

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
 
+use super::scope::{Scope, Scopes};
 use super::{Error, Identity, Metrics};
 use crate::accounts::{Accounts, Principal, Rights};
 use crate::model::{
@@ -86,6 +87,25 @@ impl Allowed {
         }
     }
 
+    /// What of this remains for such a person with such credentials.
+    fn bounded(self, standing: Standing) -> Self {
+        let Standing {
+            global_readonly,
+            restricted,
+            scopes,
+            ..
+        } = standing;
+        let creates = scopes.contains(Scope::RepoCreate) || scopes.contains(Scope::OrgAdmin);
+        let writes = !global_readonly && !restricted;
+        Self {
+            pull: self.pull && scopes.contains(Scope::RepoRead),
+            push: self.push && writes && scopes.contains(Scope::RepoWrite),
+            delete: self.delete && writes && scopes.contains(Scope::RepoWrite),
+            admin: self.admin && !global_readonly && scopes.contains(Scope::RepoAdmin),
+            create: self.create && writes && creates,
+        }
+    }
+
     /// What of `asked` is allowed: a token never says more than its holder could do when it was
     /// issued (AU-03). `*` stands for every action and shrinks to those that are allowed.
     #[must_use]
@@ -111,7 +131,34 @@ pub(super) struct Policy {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Asker {
     Anonymous,
-    Known { superuser: bool, rights: Rights },
+    Known { standing: Standing, rights: Rights },
+}
+
+/// What somebody is, apart from what is granted to them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Standing {
+    superuser: bool,
+    global_readonly: bool,
+    /// Whether they are restricted, and this would be theirs.
+    restricted: bool,
+    scopes: Scopes,
+}
+
+impl Standing {
+    fn of(identity: &Identity, kind: NamespaceKind) -> Self {
+        let own = match (identity, kind) {
+            (Identity::User { id, .. }, NamespaceKind::User(owner)) => *id == owner,
+            // A robot has rights in the namespace that it belongs to only.
+            (Identity::Robot { .. }, NamespaceKind::User(_)) => true,
+            _ => false,
+        };
+        Self {
+            superuser: identity.is_superuser(),
+            global_readonly: identity.is_global_readonly(),
+            restricted: own && identity.is_restricted(),
+            scopes: identity.scopes(),
+        }
+    }
 }
 
 pub(super) struct Rules {
@@ -146,7 +193,7 @@ impl Rules {
         let asker = match identity.principal() {
             None => Asker::Anonymous,
             Some(principal) => Asker::Known {
-                superuser: identity.is_superuser(),
+                standing: Standing::of(identity, target.kind),
                 rights: self.of_principal(principal, target).await?,
             },
         };
@@ -154,7 +201,16 @@ impl Rules {
         Ok(decide(asker, target, self.policy, is_open))
     }
 
-    async fn of_principal(&self, principal: Principal, target: &Target) -> Result<Rights, Error> {
+    pub(super) const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// What is granted to somebody, remembered until the accounts change.
+    pub(super) async fn of_principal(
+        &self,
+        principal: Principal,
+        target: &Target,
+    ) -> Result<Rights, Error> {
         let repository = target.repository.map(|(id, ..)| id);
         let key = (principal, target.namespace, repository);
         // Taken before the rows are read: what changes meanwhile makes this answer an old one.
@@ -190,38 +246,49 @@ fn decide(asker: Asker, target: &Target, policy: Policy, is_open: bool) -> Allow
 
 /// A cache is written by what it caches only. Those configured are owned by the superusers.
 fn in_cache(asker: Asker, target: &Target) -> Allowed {
-    let (owner, reader) = match asker {
-        Asker::Anonymous => (false, false),
-        Asker::Known { superuser, rights } => (
-            superuser || rights.role == Some(Role::Admin),
-            rights.member || rights.role.is_some(),
-        ),
+    let own = match asker {
+        Asker::Anonymous => Allowed::NONE,
+        Asker::Known { standing, rights } => {
+            let owner = standing.superuser || rights.role == Some(Role::Admin);
+            let reader = rights.member || rights.role.is_some() || standing.global_readonly;
+            let own = Allowed {
+                pull: reader || owner,
+                admin: owner,
+                ..Allowed::NONE
+            };
+            own.bounded(standing)
+        }
     };
     Allowed {
-        pull: target.anonymous_pull || reader || owner,
-        admin: owner,
-        ..Allowed::NONE
+        pull: target.anonymous_pull || own.pull,
+        ..own
     }
 }
 
-/// What the asker has by name: as owner, through teams or by grants.
+/// What the asker has by name: as owner, through teams or by grants, as far as the credentials go.
 fn own(asker: Asker, target: &Target, policy: Policy) -> Allowed {
-    let Asker::Known { superuser, rights } = asker else {
+    let Asker::Known { standing, rights } = asker else {
         return Allowed::NONE;
     };
-    if superuser && policy.superusers_full_access {
-        return Allowed::ALL;
+    if standing.superuser && policy.superusers_full_access {
+        return Allowed::ALL.bounded(standing);
     }
-    // Who may make a repository pushes into one that is not there yet, and reads what arrived
-    // meanwhile: clients ask for both in the one token of a push.
-    let makes = target.repository.is_none() && rights.may_create;
     let has = |role| rights.role >= Some(role);
-    Allowed {
-        pull: has(Role::Read) || makes,
-        push: has(Role::Write) || makes,
+    let by_role = Allowed {
+        pull: has(Role::Read) || standing.global_readonly,
+        push: has(Role::Write),
         delete: has(Role::Write),
         admin: has(Role::Admin),
         create: rights.may_create,
+    };
+    let own = by_role.bounded(standing);
+    // Who may make a repository pushes into one that is not there yet, and reads what arrived
+    // meanwhile: clients ask for both in the one token of a push.
+    let makes = target.repository.is_none() && own.create;
+    Allowed {
+        pull: own.pull || makes,
+        push: own.push || makes,
+        ..own
     }
 }
 
@@ -300,9 +367,16 @@ mod tests {
         target(kind, Some((visibility, RepositoryState::Normal)))
     }
 
+    const ORDINARY: Standing = Standing {
+        superuser: false,
+        global_readonly: false,
+        restricted: false,
+        scopes: Scopes::ALL,
+    };
+
     fn known(role: Option<Role>, may_create: bool, member: bool) -> Asker {
         Asker::Known {
-            superuser: false,
+            standing: ORDINARY,
             rights: Rights {
                 role,
                 may_create,
@@ -315,9 +389,17 @@ mod tests {
         let Asker::Known { rights, .. } = known(None, false, false) else {
             unreachable!("known is known");
         };
-        Asker::Known {
+        let standing = Standing {
             superuser: true,
-            rights,
+            ..ORDINARY
+        };
+        Asker::Known { standing, rights }
+    }
+
+    fn standing_as(asker: Asker, standing: Standing) -> Asker {
+        match asker {
+            Asker::Known { rights, .. } => Asker::Known { standing, rights },
+            Asker::Anonymous => Asker::Anonymous,
         }
     }
 
@@ -495,5 +577,71 @@ mod tests {
             WRITE.within(asked(&[Action::Delete])),
             asked(&[Action::Delete])
         );
+    }
+
+    /// AZ-14: a token gives what its scopes are for and what its owner may, not one or the other.
+    #[test]
+    fn scopes_bound_what_a_token_may_do() {
+        let private = normal(NamespaceKind::Organization, Visibility::Private);
+        let with = |text: &str| Standing {
+            scopes: Scopes::parse(text).unwrap(),
+            ..ORDINARY
+        };
+        let rows = [
+            ("", Allowed::NONE),
+            ("user:admin org:admin super:user", Allowed::NONE),
+            ("repo:read", PULL),
+            ("repo:write", WRITE),
+            ("repo:admin", ADMIN),
+        ];
+        for (scopes, expected) in rows {
+            let admin = standing_as(known(Some(Role::Admin), false, true), with(scopes));
+            assert_eq!(decide(admin, &private, NORMAL, false), expected, "{scopes}");
+            let reader = standing_as(known(Some(Role::Read), false, true), with(scopes));
+            let least = Allowed {
+                pull: expected.pull,
+                ..Allowed::NONE
+            };
+            assert_eq!(decide(reader, &private, NORMAL, false), least, "{scopes}");
+        }
+        let missing = target(NamespaceKind::Organization, None);
+        let creator = known(None, true, true);
+        let may = |scopes| decide(standing_as(creator, with(scopes)), &missing, NORMAL, false).push;
+        assert!(may("repo:create") && !may("repo:admin"), "SC-344");
+    }
+
+    /// Quay: `GLOBAL_READONLY_SUPER_USERS` read everything and write nothing, their own included.
+    #[test]
+    fn a_global_reader_reads_everything_and_writes_nothing() {
+        let standing = Standing {
+            global_readonly: true,
+            ..ORDINARY
+        };
+        for kind in [
+            NamespaceKind::Organization,
+            NamespaceKind::User(UserId(1)),
+            NamespaceKind::Cache,
+        ] {
+            for role in [None, Some(Role::Admin)] {
+                let reader = standing_as(known(role, true, true), standing);
+                let private = normal(kind, Visibility::Private);
+                assert_eq!(decide(reader, &private, NORMAL, false), PULL, "{kind:?}");
+                let allowed = decide(reader, &target(kind, None), NORMAL, false);
+                assert_eq!(allowed, PULL, "{kind:?}");
+            }
+        }
+    }
+
+    /// Quay: `FEATURE_RESTRICTED_USERS`.
+    #[test]
+    fn a_restricted_user_makes_nothing_of_his_own() {
+        let standing = Standing {
+            restricted: true,
+            ..ORDINARY
+        };
+        let owner = standing_as(known(Some(Role::Admin), true, false), standing);
+        let own = normal(NamespaceKind::User(UserId(1)), Visibility::Private);
+        let allowed = decide(owner, &own, NORMAL, false);
+        assert!(allowed.pull && allowed.admin && !allowed.push && !allowed.create);
     }
 }

@@ -48,3 +48,7 @@ id!(
     /// A token of an OAuth application. Never reused.
     OauthTokenId
 );
+id!(
+    /// An OAuth application. Never reused.
+    OauthApplicationId
+);

@@ -10,6 +10,7 @@ mod log_entry;
 mod log_kind;
 mod manifest;
 mod namespace;
+mod oauth;
 mod permission;
 mod recency;
 mod repository;
@@ -26,11 +27,15 @@ mod user;
 pub use actor::Actor;
 pub use blob::{BlobRecord, LinkRecord};
 pub use credential::{AppTokenRecord, Sealed, SigningKeyRecord};
-pub use id::{AppTokenId, NamespaceId, OauthTokenId, RepositoryId, RobotId, TeamId, UserId};
+pub use id::{
+    AppTokenId, NamespaceId, OauthApplicationId, OauthTokenId, RepositoryId, RobotId, TeamId,
+    UserId,
+};
 pub use log_entry::{LogEntry, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
 pub use namespace::NamespaceName;
+pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord};
 pub use permission::{Grantee, Role};
 pub use recency::{RecencyRecord, Unit};
 pub use repository::{

@@ -18,4 +18,6 @@ pub struct UserRecord {
     /// Beside those that the configuration names.
     pub superuser: bool,
     pub created: Timestamp,
+    /// Sessions that began under another number have ended: moved by sign-out and a new password.
+    pub session_epoch: u64,
 }

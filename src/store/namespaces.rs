@@ -91,13 +91,14 @@ impl Namespaces<&mut WriteTx<'_>> {
         Ok(())
     }
 
-    /// Removes a namespace and its name; nothing happens if there is none.
+    /// Removes a namespace, its name and its OAuth applications; nothing happens if there is none.
     ///
     /// Its repositories, robots and teams are the caller's to remove before.
     pub fn remove(&mut self, id: NamespaceId) -> Result<(), Error> {
         let Some(record) = self.record(id)? else {
             return Ok(());
         };
+        self.0.oauth_applications().remove_of_namespace(id)?;
         let name = keys::namespace_name(&record.name);
         self.0.remove(Table::NamespaceNames, name);
         self.0.remove(Table::Namespaces, keys::namespace(id));

@@ -71,6 +71,26 @@ tables! {
     AppTokenLookups = "app_token_lookups.v1",
     /// (user, app token) → (): which tokens a user has
     UserAppTokens = "user_app_tokens.v1",
+    /// application → `OauthApplicationRecord`
+    OauthApplications = "oauth_applications.v1",
+    /// client id → application
+    OauthClients = "oauth_clients.v1",
+    /// (namespace, application) → (): which applications an organisation has
+    NamespaceApplications = "namespace_applications.v1",
+    /// OAuth token → `OauthTokenRecord`
+    OauthTokens = "oauth_tokens.v1",
+    /// lookup → OAuth token
+    OauthTokenLookups = "oauth_token_lookups.v1",
+    /// (application, OAuth token, newest first) → ()
+    ApplicationTokens = "application_tokens.v1",
+    /// (user, OAuth token) → (): what a user has given to applications
+    UserOauthTokens = "user_oauth_tokens.v1",
+    /// uuid → `OauthAssignmentRecord`
+    OauthAssignments = "oauth_assignments.v1",
+    /// (user, uuid) → (): what a user is offered
+    UserAssignments = "user_assignments.v1",
+    /// (application, uuid) → ()
+    ApplicationAssignments = "application_assignments.v1",
     /// key id → `SigningKeyRecord`
     SigningKeys = "signing_keys.v1",
 

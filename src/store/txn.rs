@@ -19,8 +19,9 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    AppTokens, Audit, Blobs, Error, Logs, Manifests, Namespaces, Permissions, Recency, Referrers,
-    Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
+    AppTokens, Audit, Blobs, Error, Logs, Manifests, Namespaces, OauthApplications,
+    OauthAssignments, OauthTokens, Permissions, Recency, Referrers, Repositories, Reviews, Robots,
+    Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -92,6 +93,12 @@ nouns! {
     permissions: Permissions,
     /// Tokens that users made for programs.
     app_tokens: AppTokens,
+    /// Programs of others that act for users.
+    oauth_applications: OauthApplications,
+    /// Tokens that users gave to applications.
+    oauth_tokens: OauthTokens,
+    /// Tokens that users are offered.
+    oauth_assignments: OauthAssignments,
     /// Keys that registry tokens are signed with.
     signing_keys: SigningKeys,
     /// Manifests, their documents, and who names whom.

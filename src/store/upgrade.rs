@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::codec::Stored;
 use crate::model::{
     Actor, AppTokenId, AppTokenRecord, LinkRecord, LogEntry, ManifestRecord, NamespaceId,
-    NamespaceKind, NamespaceName, NamespaceRecord, RecencyRecord, RepositoryId, RepositoryRecord,
-    RobotId, RobotRecord, Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId, TeamRecord,
-    Timestamp, UserId, UserRecord,
+    NamespaceKind, NamespaceName, NamespaceRecord, OauthApplicationId, OauthApplicationRecord,
+    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, RecencyRecord, RepositoryId,
+    RepositoryRecord, RobotId, RobotRecord, Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId,
+    TeamRecord, Timestamp, UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -19,6 +20,11 @@ impl Stored for AppTokenRecord {}
 impl Stored for LinkRecord {}
 impl Stored for LogEntry {}
 impl Stored for NamespaceId {}
+impl Stored for OauthApplicationId {}
+impl Stored for OauthApplicationRecord {}
+impl Stored for OauthAssignmentRecord {}
+impl Stored for OauthTokenId {}
+impl Stored for OauthTokenRecord {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}
 impl Stored for RobotId {}

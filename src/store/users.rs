@@ -82,6 +82,7 @@ impl Users<&mut WriteTx<'_>> {
             enabled: true,
             superuser: false,
             created,
+            session_epoch: 0,
         };
         self.0.put_record(Table::Users, keys::user(id), &record);
         Ok((id, record))
@@ -101,7 +102,7 @@ impl Users<&mut WriteTx<'_>> {
         Ok(())
     }
 
-    /// Removes a user with its grants, memberships, app tokens and namespace; nothing happens if
+    /// Removes a user with its grants, memberships, app tokens, OAuth tokens and namespace; nothing happens if
     /// there is none.
     ///
     /// What is in the namespace is the caller's to remove before.
@@ -112,6 +113,8 @@ impl Users<&mut WriteTx<'_>> {
         self.0.teams().leave_all(Member::User(id))?;
         self.0.permissions().clear_grantee(Grantee::User(id))?;
         self.0.app_tokens().remove_of_user(id)?;
+        self.0.oauth_tokens().remove_of_user(id)?;
+        self.0.oauth_assignments().remove_of_user(id)?;
         self.0.namespaces().remove(record.namespace)?;
         self.forget_email(record.email.as_deref());
         self.0.remove(Table::Users, keys::user(id));

@@ -1,7 +1,7 @@
 //! Logins with name and password.
 
 use super::*;
-use crate::auth::RefusedKind;
+use crate::auth::{RefusedKind, Scopes};
 
 const HASHED: &str = "entrepot_auth_password_checks_total";
 
@@ -15,6 +15,10 @@ async fn a_user_logs_in_by_name_or_address() {
             id,
             name: namespace("alice"),
             superuser: false,
+            global_readonly: false,
+            restricted: false,
+            scopes: Scopes::ALL,
+            token: None,
         };
         assert_eq!(identity, expected);
     }

@@ -6,10 +6,12 @@
 //! in a file of their own below.
 
 mod logs;
+mod oauth;
 
 use std::ops::Bound;
 
 pub(super) use logs::*;
+pub(super) use oauth::*;
 
 use crate::model::{
     AppTokenId, Grantee, Member, NamespaceId, NamespaceName, RepositoryId, Review, RobotId, TeamId,

@@ -197,6 +197,11 @@ fn auth_config(config: &Config) -> AuthConfig {
         app_tokens: config.access.app_tokens,
         robots: config.access.robots.clone(),
         super_users: config.super_users.clone(),
+        superusers: config.features.super_users,
+        global_readonly: config.people.global_readonly.clone(),
+        unrestricted: config.people.restricted_but.clone(),
+        fresh_login: config.people.fresh_login,
+        session_life: config.people.session,
         ..AuthConfig::default()
     }
 }

@@ -179,7 +179,9 @@ impl Auth {
         &self,
         presented: &Presented<'_>,
     ) -> Result<Option<(Identity, Session)>, Error> {
-        let opened = presented.cookie.and_then(|header| self.open_session(header));
+        let opened = presented
+            .cookie
+            .and_then(|header| self.open_session(header));
         let Some(session) = opened else {
             return Ok(None);
         };

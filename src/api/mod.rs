@@ -13,6 +13,7 @@ mod pages;
 mod query;
 mod routes;
 mod state;
+mod v1;
 mod v2;
 
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use arc_swap::ArcSwap;
 
 use crate::accounts::Accounts;
 use crate::auth::Auth;
+use crate::config::{Features, WebConfig};
 use crate::http::{self, Exchange, Handler, Match, Operation, Request, Response, Router, response};
-use crate::model::NamespaceName;
+use crate::model::{Clock, NamespaceName};
 use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
@@ -35,7 +37,9 @@ pub use state::{Entrance, MirrorAddress, Pushes, Site};
 
 /// All doors.
 pub struct Api {
-    state: State,
+    state: Arc<State>,
+    /// The rows of `/api/v1` and of the web, by their place.
+    rows: Vec<v1::ApiRow>,
     /// The route table of an entrance that shows everything, and of that for metrics.
     site: Router<Door>,
     probes: Router<Door>,
@@ -58,6 +62,9 @@ pub struct Parts {
     pub library: Option<NamespaceName>,
     /// `FEATURE_REFERRERS_API`
     pub referrers: bool,
+    pub clock: Clock,
+    pub features: Features,
+    pub web: WebConfig,
 }
 
 impl Api {
@@ -76,11 +83,16 @@ impl Api {
             pushes,
             library,
             referrers,
+            clock,
+            features,
+            web,
         } = parts;
+        let rows = v1::rows();
         Ok(Self {
-            site: routes::site()?,
+            site: routes::site(&rows)?,
             probes: routes::probes()?,
-            state: State {
+            rows,
+            state: Arc::new(State {
                 proxy,
                 registry,
                 metrics,
@@ -93,7 +105,10 @@ impl Api {
                 pushes: ArcSwap::from_pointee(pushes),
                 library: ArcSwap::from_pointee(library),
                 referrers,
-            },
+                clock,
+                features,
+                web,
+            }),
         })
     }
 
@@ -118,11 +133,14 @@ impl Api {
             return response::empty(StatusCode::INTERNAL_SERVER_ERROR);
         };
         let path = request.uri().path();
+        if request.method() == ::http::Method::OPTIONS && path.starts_with("/api/") {
+            return v1::options(&self.state, request.headers());
+        }
         let is_v2 = path == "/v2" || path.starts_with("/v2/");
         let entrance = self.state.entrances.get(exchange.listener);
         match entrance.unwrap_or(&Entrance::Site) {
-            Entrance::Metrics => self.by_table(&self.probes, &exchange, &request).await,
-            _ if !is_v2 => self.by_table(&self.site, &exchange, &request).await,
+            Entrance::Metrics => self.by_table(&self.probes, &exchange, request).await,
+            _ if !is_v2 => self.by_table(&self.site, &exchange, request).await,
             Entrance::Site => v2::answer(&self.state, &exchange, None, request).await,
             Entrance::Mirror(organization) => {
                 v2::answer(&self.state, &exchange, Some(organization), request).await
@@ -134,21 +152,30 @@ impl Api {
         &self,
         table: &Router<Door>,
         exchange: &Exchange,
-        request: &Request,
+        request: Request,
     ) -> Response {
-        match table.find(request.method(), request.uri().path()) {
-            Match::Found(route, _) => {
-                let mut answer = routes::open(route.handler, &self.state, exchange).await;
+        let path = request.uri().path().to_owned();
+        match table.find(request.method(), &path) {
+            Match::Found(route, values) => {
+                let mut answer = match route.handler {
+                    Door::Page(page) => routes::open(page, &self.state, exchange).await,
+                    Door::Row(place) => {
+                        let Some(values) = values.decoded() else {
+                            return routes::not_found(&request);
+                        };
+                        let row = &self.rows[place];
+                        v1::answer(&self.state, exchange, row, values, request).await
+                    }
+                };
                 answer.extensions_mut().insert(Operation(route.operation));
                 answer
             }
             Match::MethodNotAllowed(allow) => {
-                let mut answer =
-                    response::text(StatusCode::METHOD_NOT_ALLOWED, "This is only read.\n");
+                let mut answer = routes::method_not_allowed(&request);
                 answer.headers_mut().insert(::http::header::ALLOW, allow);
                 answer
             }
-            Match::NotFound => routes::not_found(request),
+            Match::NotFound => routes::not_found(&request),
         }
     }
 }

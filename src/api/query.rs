@@ -23,6 +23,18 @@ impl<'a> Query<'a> {
         self.values(name).next()
     }
 
+    /// The first value of a parameter as browsers and most tools write it: `+` is a space
+    /// (`application/x-www-form-urlencoded`).
+    pub(super) fn form_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        let pairs = self.0.split('&');
+        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let (_, value) = pairs.find(|(key, _)| *key == name)?;
+        Some(match value.contains('+') {
+            true => decode(&value.replace('+', " ")).into_owned().into(),
+            false => decode(value),
+        })
+    }
+
     /// Every value of a parameter, in order, read as [`Query::value`] reads the first. They are as many as
     /// fit into a request target, which `http` bounds; whoever works for each of them counts them first.
     pub(super) fn values<'n>(
@@ -115,6 +127,14 @@ mod tests {
             ),
             expected
         );
+    }
+
+    #[test]
+    fn a_form_writes_spaces_as_plus() {
+        let form = |query: &str| Query(query).form_value("x").map(Cow::into_owned);
+        assert_eq!(form("x=a+b%2Bc").as_deref(), Some("a b+c"));
+        assert_eq!(form("y=1&x=%61").as_deref(), Some("a"));
+        assert_eq!(form("y"), None);
     }
 
     /// oci-registry 6.2: a raw plus, an escaped one, and one that became a space on the way.

@@ -5,11 +5,20 @@ use serde_json::json;
 
 use super::pages::{self, Probe};
 use super::state::State;
+use super::v1::ApiRow;
 use crate::http::{Error, Exchange, Request, Response, Router, Table, response};
 
 /// What stands behind a route.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Door {
+    Page(Page),
+    /// The row of that place in the list of the API's.
+    Row(usize),
+}
+
+/// What is the same for everybody.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Page {
     Landing,
     Favicon,
     Metrics,
@@ -28,35 +37,75 @@ const PROBES: [(&str, &str, Probe); 8] = [
 ];
 
 /// The doors of the site's own listeners and of the mirrors.
-pub(super) fn site() -> Result<Router<Door>, Error> {
+pub(super) fn site(rows: &[ApiRow]) -> Result<Router<Door>, Error> {
     let mut table = probe_rows();
-    table.route(Method::GET, "/", "getLandingPage", Door::Landing);
-    table.route(Method::GET, "/favicon.ico", "getFavicon", Door::Favicon);
+    for (place, row) in rows.iter().enumerate() {
+        table.route(
+            row.method.clone(),
+            row.pattern,
+            row.operation,
+            Door::Row(place),
+        );
+    }
+    table.route(
+        Method::GET,
+        "/",
+        "getLandingPage",
+        Door::Page(Page::Landing),
+    );
+    table.route(
+        Method::GET,
+        "/favicon.ico",
+        "getFavicon",
+        Door::Page(Page::Favicon),
+    );
     table.build()
 }
 
 /// The doors of the listener for metrics.
 pub(super) fn probes() -> Result<Router<Door>, Error> {
     let mut table = probe_rows();
-    table.route(Method::GET, "/metrics", "getMetrics", Door::Metrics);
+    table.route(
+        Method::GET,
+        "/metrics",
+        "getMetrics",
+        Door::Page(Page::Metrics),
+    );
     table.build()
 }
 
 fn probe_rows() -> Table<Door> {
     let mut table = Table::new();
     for (pattern, operation, probe) in PROBES {
-        table.route(Method::GET, pattern, operation, Door::Probe(probe));
+        table.route(
+            Method::GET,
+            pattern,
+            operation,
+            Door::Page(Page::Probe(probe)),
+        );
     }
     table
 }
 
-/// Answers at a door.
-pub(super) async fn open(door: Door, state: &State, exchange: &Exchange) -> Response {
-    match door {
-        Door::Landing => pages::landing(state, exchange).await,
-        Door::Favicon => response::no_content(),
-        Door::Metrics => pages::metrics(state),
-        Door::Probe(probe) => pages::probe(state, probe).await,
+/// Answers at a page's door.
+pub(super) async fn open(page: Page, state: &State, exchange: &Exchange) -> Response {
+    match page {
+        Page::Landing => pages::landing(state, exchange).await,
+        Page::Favicon => response::no_content(),
+        Page::Metrics => pages::metrics(state),
+        Page::Probe(probe) => pages::probe(state, probe).await,
+    }
+}
+
+/// 405 in the form that the client reads.
+pub(super) fn method_not_allowed(request: &Request) -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    match request.uri().path().starts_with("/api/") {
+        true => {
+            let message = "The method is not allowed for the requested URL.";
+            response::json(status, &json!({ "message": message }))
+        }
+        false => response::text(status, "This is only read.\n"),
     }
 }
 
@@ -84,7 +133,7 @@ mod tests {
     /// WB-02: metrics are not to be had where the content is.
     #[test]
     fn metrics_stand_on_their_own_listener_only() {
-        let (site, probes) = (site().unwrap(), probes().unwrap());
+        let (site, probes) = (site(&[]).unwrap(), probes().unwrap());
         let found = |router: &Router<Door>, path: &str| {
             matches!(router.find(&Method::GET, path), Match::Found(..))
         };

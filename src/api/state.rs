@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 
 use crate::accounts::Accounts;
 use crate::auth::Auth;
-use crate::config::Closed;
-use crate::model::{ByteSize, NamespaceName};
+use crate::config::{Closed, Features, WebConfig};
+use crate::http::Exchange;
+use crate::model::{ByteSize, Clock, NamespaceName};
 use crate::oci::ArtifactTypes;
 use crate::proxy::Proxy;
 use crate::registry::Registry;
@@ -90,6 +91,27 @@ pub(super) struct State {
     pub(super) library: ArcSwap<Option<NamespaceName>>,
     /// `FEATURE_REFERRERS_API`
     pub(super) referrers: bool,
+    pub(super) clock: Clock,
+    pub(super) features: Features,
+    /// What the API says of the site, and to whom it answers.
+    pub(super) web: WebConfig,
     /// The process is ending: it still answers, and says that it will not for long.
     pub(super) draining: AtomicBool,
+}
+
+impl State {
+    /// The URL that the client of an exchange reaches this site by, without a slash at the end.
+    pub(super) fn url(&self, exchange: &Exchange) -> String {
+        let site = self.site.load();
+        let scheme = match site.secure.unwrap_or(exchange.secure) {
+            true => "https",
+            false => "http",
+        };
+        let host = match (&site.hostname, &exchange.host) {
+            (Some(host), _) => host.clone(),
+            (None, Some(host)) => host.to_string(),
+            (None, None) => "localhost".to_owned(),
+        };
+        format!("{scheme}://{host}")
+    }
 }

@@ -33,6 +33,7 @@ pub(super) struct Services {
     pub(super) super_users: Vec<NamespaceName>,
     pub(super) proxy: Proxy,
     pub(super) auth: Auth,
+    pub(super) clock: Clock,
     pub(super) disk_reserve: ByteSize,
     /// How fast a scrub reads if nothing is said (`SCRUB_BANDWIDTH`).
     pub(super) scrub_bandwidth: Option<ByteSize>,
@@ -97,13 +98,14 @@ impl Services {
         let auth = Auth::new(auth::Parts {
             store,
             accounts: accounts.clone(),
-            clock,
+            clock: clock.clone(),
             config: auth_config(config),
             metrics: auth::Metrics::new(families)?,
         });
         auth.set_anonymous_push(open_organizations(config, &registry, &accounts).await?);
         Ok(Self {
             auth,
+            clock,
             http_metrics: http::Metrics::new(families)?,
             jobs_metrics: jobs::Metrics::new(families)?,
             quota_metrics: quota::Metrics::new(families)?,
@@ -197,11 +199,6 @@ fn auth_config(config: &Config) -> AuthConfig {
         app_tokens: config.access.app_tokens,
         robots: config.access.robots.clone(),
         super_users: config.super_users.clone(),
-        superusers: config.features.super_users,
-        global_readonly: config.people.global_readonly.clone(),
-        unrestricted: config.people.restricted_but.clone(),
-        fresh_login: config.people.fresh_login,
-        session_life: config.people.session,
         ..AuthConfig::default()
     }
 }

@@ -100,6 +100,9 @@ impl App {
             pushes: assemble::pushes(&config),
             library: config.access.library.clone(),
             referrers: config.access.referrers,
+            clock: services.clock.clone(),
+            features: config.features,
+            web: config.web.clone(),
         })?);
         let control = control::Server::start(&config.data_dir, services.clone())?;
         let options = Options {

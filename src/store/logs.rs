@@ -15,9 +15,6 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 /// A place in the log: the time and the sequence of a line.
 pub type LogPlace = (Timestamp, u64);
 
-/// A kind of act, who did it, and how many times.
-type Counted = ((LogKind, String), u64);
-
 /// The usage log as a transaction sees it.
 pub struct Logs<S>(pub(super) S);
 
@@ -57,7 +54,7 @@ impl<S: Reads> Logs<S> {
         scope: Option<LogScope>,
         day: i32,
         limit: usize,
-    ) -> Result<Vec<Counted>, Error> {
+    ) -> Result<Vec<((LogKind, String), u64)>, Error> {
         let span = Span::under(keys::log_count_day(scope, day));
         let (table, read) = (Table::LogCounts, keys::read_log_count);
         self.0.tx().records(table, &span, limit, read)

@@ -1,5 +1,6 @@
 //! What the tests stand on: real clients, real and scripted upstreams, content. Loopback only, port 0.
 
+pub mod api;
 pub mod chance;
 pub mod child;
 pub mod clients;

@@ -69,6 +69,14 @@ pub struct Params<'p> {
 }
 
 impl Params<'_> {
+    /// All of them in their order, percent-decoded; `None` if a value is no text.
+    pub fn decoded(&self) -> Option<Vec<(&'static str, String)>> {
+        let values = self.values.iter();
+        values
+            .map(|(name, value)| Some((*name, decode(value)?.into_owned())))
+            .collect()
+    }
+
     /// The value of a parameter, percent-decoded; `None` if there is no such parameter or its value is no
     /// text.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {

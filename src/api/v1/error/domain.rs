@@ -1,0 +1,67 @@
+//! What the rooms below say, in the forms of this dialect. No arm is left open, so that a new failure
+//! cannot be forgotten at the edge.
+
+use super::{ApiError, ErrorKind};
+use crate::{accounts, auth, registry, store};
+
+impl From<auth::Error> for ApiError {
+    fn from(error: auth::Error) -> Self {
+        match error {
+            auth::Error::Throttled { retry_after } => Self::Throttled { retry_after },
+            error if error.is_refusal() => Self::unauthenticated(),
+            error => Self::failed(&error),
+        }
+    }
+}
+
+impl From<accounts::Error> for ApiError {
+    fn from(error: accounts::Error) -> Self {
+        match error {
+            accounts::Error::Unknown { .. } => Self::not_found(),
+            accounts::Error::NameTaken { .. }
+            | accounts::Error::Exists { .. }
+            | accounts::Error::Invalid { .. }
+            | accounts::Error::Foreign { .. }
+            | accounts::Error::NoOrganization { .. }
+            | accounts::Error::GrantToOwner
+            | accounts::Error::LastAdminTeam
+            | accounts::Error::TooManyTeams { .. }
+            | accounts::Error::OwnsRepositories { .. } => Self::refused(error),
+            accounts::Error::SealBroken { .. } => Self::failed(&error),
+            accounts::Error::Stopping => Self::Unavailable,
+            accounts::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<store::Error> for ApiError {
+    fn from(error: store::Error) -> Self {
+        Self::failed(&error)
+    }
+}
+
+impl From<registry::Error> for ApiError {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::NameUnknown
+            | registry::Error::ManifestUnknown
+            | registry::Error::BlobUnknown
+            | registry::Error::UploadUnknown => Self::not_found(),
+            registry::Error::TagImmutable { ref tag } => {
+                let text = format!("Cannot overwrite immutable tag '{tag}'");
+                Self::exception(ErrorKind::TagImmutable, text)
+            }
+            registry::Error::ManifestInvalid { .. }
+            | registry::Error::ManifestBlobUnknown { .. }
+            | registry::Error::SizeInvalid { .. }
+            | registry::Error::Precondition { .. }
+            | registry::Error::BlobInUse { .. }
+            | registry::Error::ReadOnly => Self::invalid(error),
+            registry::Error::NoRoom(_) => Self::Unavailable,
+            registry::Error::Corrupt { .. }
+            | registry::Error::NoRandomness
+            | registry::Error::Blob(_) => Self::failed(&error),
+            registry::Error::Store(error) => error.into(),
+        }
+    }
+}

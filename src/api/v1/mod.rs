@@ -1,0 +1,52 @@
+//! `/api/v1` and the web doors beside it: Quay's REST API, to the byte where its clients look.
+//!
+//! A resource has a file with its rows and one small function a door: parse, one call on one service,
+//! view out. What guards a door stands in its row ([`crate::auth::Need`]), and `dispatch` sees to it
+//! before the door is opened; what the path names is found on that way ([`context::Context::repository`],
+//! [`context::Context::organization`]).
+//!
+//! ```text
+//!  rows.get("/api/v1/repository/{repository+}/tag/", "listRepoTags", "tag", Need::Repository(Role::Read), list)
+//!      .summary("Lists the tags, newest first").query("limit", Number, "1 to 100").answer::<TagListView>(200, "The tags");
+//!
+//!  async fn list(context: Context) -> Answer {
+//!      let limit = context.number("limit", 50, 1..=100)?;
+//!      let subject = context.repository();
+//!      ...
+//!      Ok(json::spaced(StatusCode::OK, &TagListView { ... }))
+//!  }
+//! ```
+//!
+//! Views are `...View` with [`serde::Serialize`] and [`utoipa::ToSchema`], fields in Quay's order; bodies
+//! are `...Body` with [`serde::Deserialize`] and [`utoipa::ToSchema`]. Errors are [`error::ApiError`]; `?`
+//! turns those of services into the usual form, and a door that has Quay's own words for one matches it.
+
+mod body;
+mod context;
+mod dispatch;
+mod error;
+mod json;
+mod need;
+mod rows;
+mod schema;
+mod view;
+
+use rows::{Row, Rows};
+
+pub(super) use dispatch::{answer, options};
+pub(super) use rows::Row as ApiRow;
+
+/// Every row, resource by resource.
+pub(super) fn rows() -> Vec<Row> {
+    let mut rows = Rows::default();
+    for add in RESOURCES {
+        add(&mut rows);
+    }
+    rows.rows
+}
+
+/// What adds the rows of a resource.
+type Resource = fn(&mut Rows);
+
+/// Every resource; in the order of their names.
+const RESOURCES: &[Resource] = &[];

@@ -1,0 +1,81 @@
+//! The REST API as its clients use it: JSON in, JSON out, with the token of somebody.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::site::{Answer, Site};
+use super::soon;
+
+/// The API of a site, asked by one client.
+#[derive(Clone, Copy)]
+pub(crate) struct Api<'a> {
+    site: &'a Site,
+    token: Option<&'a str>,
+}
+
+impl Site {
+    /// The API as a client with this OAuth token has it.
+    pub(crate) const fn api<'a>(&'a self, token: &'a str) -> Api<'a> {
+        Api {
+            site: self,
+            token: Some(token),
+        }
+    }
+
+    /// The API as nobody has it.
+    pub(crate) const fn api_of_nobody(&self) -> Api<'_> {
+        Api {
+            site: self,
+            token: None,
+        }
+    }
+}
+
+impl Api<'_> {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Sends a request below `/api/v1` and reads its whole answer.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let url = self.site.url(&format!("/api/v1{path}"));
+        let bearer = self.token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|it| ("authorization", it.as_str()))
+            .collect();
+        let mut request = self.site.request(method, &url, &headers);
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        soon(path, async {
+            let response = request.send().await.unwrap();
+            Answer {
+                status: response.status(),
+                headers: response.headers().clone(),
+                body: response.bytes().await.unwrap(),
+            }
+        })
+        .await
+    }
+}
+
+/// The names of an object's fields, in their order.
+pub(crate) fn fields(value: &Value) -> Vec<&str> {
+    let object = value.as_object().expect("an object");
+    object.keys().map(String::as_str).collect()
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::name::NameFault;
 use crate::model::{NamespaceKind, NamespaceName};
 use crate::store;
 
@@ -17,6 +18,13 @@ pub enum Error {
     /// A robot, team or e-mail address that should be new and exists.
     #[error("the {noun} {name} exists already")]
     Exists { noun: Noun, name: String },
+    /// A name that is not in its one form.
+    #[error("the {noun}'s name {name:?} is not valid: {}", fault.rule())]
+    InvalidName {
+        noun: Noun,
+        name: String,
+        fault: NameFault,
+    },
     #[error("{what} is not valid: {reason}")]
     Invalid {
         what: &'static str,
@@ -35,11 +43,26 @@ pub enum Error {
     GrantToOwner,
     #[error("an organisation keeps at least one team with the role admin")]
     LastAdminTeam,
+    /// Who asks would no longer rule the organisation by any team.
+    #[error("{user} rules {organization} by the team {team} only")]
+    OwnLastAdminTeam {
+        user: NamespaceName,
+        team: String,
+        organization: NamespaceName,
+    },
+    #[error("nobody else rules the organisation")]
+    LastAdmin,
+    #[error("{name} is in the team {team} already")]
+    InTeam { name: String, team: String },
+    #[error("{name} is not in the team {team}")]
+    NotInTeam { name: String, team: String },
+    /// An invitation is answered by whom it is for.
+    #[error("the invitation is for {invited}")]
+    InvitedOther { invited: String },
+    #[error("an organisation has at most {limit} default permissions")]
+    TooManyPrototypes { limit: usize },
     #[error("nobody is in more than {limit} teams of one organisation")]
     TooManyTeams { limit: usize },
-    /// A user whose repositories would be left without an owner.
-    #[error("{name} still owns repositories")]
-    OwnsRepositories { name: NamespaceName },
     /// A secret at rest was sealed under another key, or was damaged. Trying again cannot help.
     #[error("the secret of this {noun} cannot be opened with the installation's key")]
     SealBroken { noun: Noun },
@@ -51,6 +74,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) const fn unknown(noun: Noun) -> Self {
+        Self::Unknown { noun }
+    }
+
     /// The error of a noun whose name the store found taken.
     pub(super) fn exists(noun: Noun, error: store::Error) -> Self {
         match error {
@@ -67,6 +94,9 @@ pub enum Noun {
     Email,
     Robot,
     Team,
+    Organization,
+    Invitation,
+    Prototype,
     AppToken,
     Namespace,
     Repository,
@@ -79,6 +109,9 @@ impl fmt::Display for Noun {
             Self::Email => "e-mail address",
             Self::Robot => "robot",
             Self::Team => "team",
+            Self::Organization => "organisation",
+            Self::Invitation => "invitation",
+            Self::Prototype => "default permission",
             Self::AppToken => "app token",
             Self::Namespace => "namespace",
             Self::Repository => "repository",

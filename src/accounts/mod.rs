@@ -16,11 +16,18 @@
 
 mod app_tokens;
 mod error;
+mod federation;
+mod invitations;
+mod members;
 mod metrics;
 mod name;
+mod namespaces;
 mod organizations;
 mod password;
 mod permissions;
+mod profile;
+mod prototypes;
+mod purge;
 mod rights;
 mod robots;
 mod seal;
@@ -29,13 +36,22 @@ mod teams;
 #[cfg(test)]
 mod tests;
 mod users;
+mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use error::{Error, Noun};
+pub use invitations::{Answered, Joined};
+pub use members::{Affiliation, Person};
 pub use metrics::Metrics;
+pub use name::{NameFault, namespace_name, robot_name};
+pub use organizations::{NewOrganization, OrganizationChange};
 pub use password::PasswordCost;
+pub use permissions::Granted;
+pub use profile::UserChange;
+pub use prototypes::{Associate, Delegate, Prototype};
+pub use purge::Purged;
 pub use rights::{Principal, Rights};
 pub use seal::SealKey;
 pub use secret::{OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
@@ -59,6 +75,7 @@ struct Inner {
     seal: SealKey,
     passwords: Passwords,
     seen: Arc<Seen>,
+    uses: uses::Uses,
 }
 
 /// What is known without asking the store; only after-commit hooks change it.
@@ -100,6 +117,7 @@ impl Accounts {
                 clock,
                 seal,
                 passwords: Passwords::new(cost, metrics),
+                uses: uses::Uses::default(),
                 seen: Arc::new(Seen {
                     generation: AtomicU64::new(0),
                     has_users: AtomicBool::new(has_users),

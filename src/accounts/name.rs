@@ -3,7 +3,8 @@
 //! Names have one form only: what is not in it is refused, never changed, so that no two accounts
 //! look alike (AZ-17).
 
-use super::Error;
+use super::{Error, Noun};
+use crate::model::{NamespaceName, RobotName};
 
 /// Shortest and longest name of a user, organisation or team, in bytes.
 const NAME_BYTES: std::ops::RangeInclusive<usize> = 2..=255;
@@ -14,17 +15,63 @@ const EMAIL_BYTES: usize = 254;
 /// Longest description or title, in characters.
 const DESCRIPTION_CHARS: usize = 255;
 
-/// Checks a name against Quay's rule for namespaces.
+/// Longest description of a team, which is Markdown, in characters.
+const TEAM_DESCRIPTION_CHARS: usize = 4_096;
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NameFault {
+    /// It has other characters, or in another order.
+    Form,
+    Length,
+}
+
+impl NameFault {
+    /// What a name must be.
+    pub const fn rule(self) -> &'static str {
+        "it is 2 to 255 lower-case letters and digits, with single '.', '_' or '-' between them"
+    }
+}
+
+/// The name of a user or organisation that somebody wrote.
 ///
 /// # Errors
-/// [`Error::Invalid`].
-pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
+/// [`Error::InvalidName`].
+pub fn namespace_name(noun: Noun, text: &str) -> Result<NamespaceName, Error> {
+    check_name(noun, text)?;
+    let parsed = text.parse();
+    parsed.map_err(|_| invalid(noun, text, NameFault::Form))
+}
+
+/// The name of a robot of a namespace that somebody wrote.
+///
+/// # Errors
+/// [`Error::InvalidName`].
+pub fn robot_name(namespace: &NamespaceName, short: &str) -> Result<RobotName, Error> {
+    check_name(Noun::Robot, short)?;
+    let named = RobotName::new(namespace.clone(), short);
+    named.map_err(|_| invalid(Noun::Robot, short, NameFault::Form))
+}
+
+/// Checks a name against Quay's rule for namespaces: first its form, then its length.
+///
+/// # Errors
+/// [`Error::InvalidName`].
+pub(super) fn check_name(noun: Noun, name: &str) -> Result<(), Error> {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_run = |run: &str| !run.is_empty() && run.bytes().all(is_word);
-    let valid = NAME_BYTES.contains(&name.len()) && name.split(['.', '_', '-']).all(is_run);
-    let reason = "it is 2 to 255 lower-case letters and digits, with single '.', '_' or '-' \
-                  between them";
-    valid.then_some(()).ok_or(Error::Invalid { what, reason })
+    if !name.split(['.', '_', '-']).all(is_run) {
+        return Err(invalid(noun, name, NameFault::Form));
+    }
+    if !NAME_BYTES.contains(&name.len()) {
+        return Err(invalid(noun, name, NameFault::Length));
+    }
+    Ok(())
+}
+
+fn invalid(noun: Noun, name: &str, fault: NameFault) -> Error {
+    let name = name.to_owned();
+    Error::InvalidName { noun, name, fault }
 }
 
 /// Checks an e-mail address: its outline, not whether mail arrives.
@@ -61,6 +108,20 @@ pub(super) fn check_description(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Checks the description of a team.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub(super) fn check_team_description(text: &str) -> Result<(), Error> {
+    match text.chars().nth(TEAM_DESCRIPTION_CHARS) {
+        None => Ok(()),
+        Some(_) => Err(Error::Invalid {
+            what: "the description",
+            reason: "it has at most 4096 characters",
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,7 +132,7 @@ mod tests {
     #[test]
     fn lookalikes_of_a_name_are_refused() {
         for good in ["ab", "admin", "a.b_c-d", "0a", &"a".repeat(255)] {
-            assert!(check_name("name", good).is_ok(), "{good}");
+            assert!(check_name(Noun::User, good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -89,7 +150,7 @@ mod tests {
             "ádmin",
             &"a".repeat(256),
         ] {
-            assert!(check_name("name", bad).is_err(), "{bad}");
+            assert!(check_name(Noun::User, bad).is_err(), "{bad}");
         }
     }
 
@@ -115,8 +176,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_valid_name_is_a_namespace_name(name in "[a-z0-9._-]{1,6}") {
-            if check_name("name", &name).is_ok() {
-                let parsed: Result<crate::model::NamespaceName, _> = name.parse();
+            if check_name(Noun::User, &name).is_ok() {
+                let parsed: Result<NamespaceName, _> = name.parse();
                 prop_assert!(parsed.is_ok(), "{}", name);
             }
         }

@@ -64,7 +64,8 @@ fn rights(
     namespace: NamespaceId,
     repository: Option<RepositoryId>,
 ) -> Result<Rights, store::Error> {
-    let Some(record) = tx.namespaces().record(namespace)? else {
+    let record = tx.namespaces().record(namespace)?;
+    let Some(record) = record.filter(|record| record.deleted.is_none()) else {
         return Ok(Rights::default());
     };
     if let Some(repository) = repository

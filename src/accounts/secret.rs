@@ -4,7 +4,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{Error, Noun, SealKey};
-use crate::model::{AppTokenRecord, RobotName, RobotRecord, Sealed, Secret};
+use crate::model::{AppTokenRecord, NamespaceId, RobotRecord, Sealed, Secret};
 
 /// Characters of a robot's token (Quay).
 const ROBOT_TOKEN: usize = 64;
@@ -61,16 +61,40 @@ pub(super) fn halves(code: &str) -> Option<(&str, &str)> {
     whole.then(|| code.split_at_checked(APP_TOKEN_HALF))?
 }
 
+/// A random UUID (RFC 9562, version 4), as text.
+pub(super) fn new_uuid() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has a source of randomness");
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (a, b, c, d, e) = (
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    );
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
 pub(super) fn new_robot_token() -> Secret {
     Secret::new(random(ROBOT_TOKEN))
 }
 
-pub(super) fn seal_robot_token(key: &SealKey, name: &RobotName, token: &Secret) -> Sealed {
-    key.seal(token.expose().as_bytes(), &robot_context(name))
+/// The token of a robot of this short name in the namespace, whatever the namespace is called.
+pub(super) fn seal_robot_token(
+    key: &SealKey,
+    namespace: NamespaceId,
+    short: &str,
+    token: &Secret,
+) -> Sealed {
+    key.seal(token.expose().as_bytes(), &robot_context(namespace, short))
 }
 
 pub(super) fn open_robot_token(key: &SealKey, robot: &RobotRecord) -> Result<Secret, Error> {
-    open(key, &robot.token, &robot_context(&robot.name), Noun::Robot)
+    let context = robot_context(robot.namespace, robot.name.short());
+    open(key, &robot.token, &context, Noun::Robot)
 }
 
 pub(super) fn seal_app_token(key: &SealKey, code: &AppTokenCode) -> Sealed {
@@ -89,8 +113,8 @@ pub(super) fn is_same(expected: &Secret, shown: &str) -> bool {
     verify_slices_are_equal(expected.expose().as_bytes(), shown.as_bytes()).is_ok()
 }
 
-fn robot_context(name: &RobotName) -> Vec<u8> {
-    format!("robot token of {name}").into_bytes()
+fn robot_context(namespace: NamespaceId, short: &str) -> Vec<u8> {
+    format!("robot token of {namespace}+{short}").into_bytes()
 }
 
 fn app_token_context(lookup: &str) -> Vec<u8> {
@@ -149,6 +173,18 @@ mod tests {
             assert!(!is_oauth_token(bad), "{bad}");
         }
         assert_ne!(oauth_token_hash(&token), oauth_token_hash(&"a".repeat(40)));
+    }
+
+    #[test]
+    fn uuids_have_their_form_and_never_repeat() {
+        let uuids: BTreeSet<String> = (0..100).map(|_| new_uuid()).collect();
+        assert_eq!(uuids.len(), 100);
+        for uuid in uuids {
+            let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
+            assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
+            assert_eq!(uuid.as_bytes()[14], b'4', "{uuid}");
+            assert!(b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
+        }
     }
 
     #[test]

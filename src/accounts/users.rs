@@ -1,19 +1,43 @@
-//! Users: made, found, changed, removed.
+//! Users: made, found, listed; passwords.
+
+use serde_json::json;
 
 use super::name::{check_email, check_name};
 use super::{Accounts, Error, Noun};
-use crate::model::{Actor, NamespaceName, Secret, Timestamp, UserId, UserRecord};
-use crate::store::{PAGE_ROWS, ReadTx, WriteTx};
+use crate::model::{
+    Actor, LogEntry, LogKind, NamespaceName, Performer, Prompt, Secret, Timestamp, UserId,
+    UserRecord,
+};
+use crate::store::{ReadTx, WriteTx};
 
 /// A user that is to be made.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     pub name: NamespaceName,
     pub email: Option<String>,
+    /// Whether the address needs no confirmation.
+    pub verified: bool,
     /// `None` for an account that logs in by other means only.
     pub password: Option<Secret>,
     pub superuser: bool,
-    pub by: Actor,
+    /// What the person is asked at the first visit.
+    pub prompts: Vec<Prompt>,
+    pub by: Performer,
+}
+
+impl NewUser {
+    /// One with neither password nor address, made by the server itself.
+    pub fn named(name: &NamespaceName) -> Self {
+        Self {
+            name: name.clone(),
+            email: None,
+            verified: true,
+            password: None,
+            superuser: false,
+            prompts: Vec::new(),
+            by: Performer::SYSTEM,
+        }
+    }
 }
 
 impl Accounts {
@@ -21,9 +45,9 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NameTaken`], by whatever kind of namespace; [`Error::Exists`] if the e-mail address is
-    /// another user's; [`Error::Invalid`].
+    /// another user's; [`Error::InvalidName`], [`Error::Invalid`].
     pub async fn create_user(&self, new: NewUser) -> Result<UserId, Error> {
-        check_name("the user's name", new.name.as_str())?;
+        check_name(Noun::User, new.name.as_str())?;
         if let Some(email) = &new.email {
             check_email(email)?;
         }
@@ -69,33 +93,45 @@ impl Accounts {
         self.inner.store.scan(list).await.map_err(Error::Store)
     }
 
-    /// Replaces a user's password.
+    /// Replaces a user's password and ends the sessions of the one before.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a password that is not allowed; [`Error::Unknown`].
-    pub async fn set_password(&self, id: UserId, password: &Secret) -> Result<(), Error> {
+    pub async fn set_password(
+        &self,
+        id: UserId,
+        password: &Secret,
+        by: &Performer,
+    ) -> Result<(), Error> {
         let hash = self.hash_password(password).await?;
-        self.change_user(id, move |user| user.password = Some(hash.clone()))
-            .await
+        let (by, now) = (by.clone(), self.inner.clock.now());
+        self.change(move |tx| {
+            let mut user = load(tx, id)?;
+            user.password = Some(hash.clone());
+            user.session_epoch += 1;
+            tx.users().put(id, &user)?;
+            let line = match superuser(&by, id) {
+                // Quay: account_change_password tells of oneself, user_change_password of another.
+                Some(superuser) => LogEntry::new(LogKind::UserChangePassword, now, &by)
+                    .with(json!({"username": user.name, "superuser": superuser})),
+                None => LogEntry::new(LogKind::AccountChangePassword, now, &by),
+            };
+            Ok(tx.logs().append(&line.within(user.namespace))?)
+        })
+        .await
     }
 
-    /// Says whether a user may do anything; what it owns stays in any case.
+    /// Ends every session of a user.
     ///
     /// # Errors
     /// [`Error::Unknown`].
-    pub async fn set_enabled(&self, id: UserId, enabled: bool) -> Result<(), Error> {
-        self.change_user(id, move |user| user.enabled = enabled)
-            .await
-    }
-
-    /// Removes a user with its robots, grants, memberships and app tokens, and frees its name.
-    ///
-    /// # Errors
-    /// [`Error::OwnsRepositories`] while there are any in its namespace; [`Error::Unknown`].
-    pub async fn delete_user(&self, id: UserId, by: &Actor) -> Result<(), Error> {
-        let name = self.change(move |tx| delete(tx, id)).await?;
-        tracing::info!(user.id = %id, user.name = %name, %by, "a user was deleted");
-        Ok(())
+    pub async fn end_sessions(&self, id: UserId) -> Result<(), Error> {
+        self.change(move |tx| {
+            let mut user = load(tx, id)?;
+            user.session_epoch += 1;
+            Ok(tx.users().put(id, &user)?)
+        })
+        .await
     }
 
     /// The PHC string of a password, after checking that it may be taken.
@@ -112,20 +148,6 @@ impl Accounts {
         let hash = user.and_then(|user| user.password.as_deref());
         self.inner.passwords.verify(hash, password).await
     }
-
-    async fn change_user(
-        &self,
-        id: UserId,
-        change: impl Fn(&mut UserRecord) + Send + 'static,
-    ) -> Result<(), Error> {
-        self.change(move |tx| {
-            let user = tx.users().record(id)?;
-            let mut user = user.ok_or(Error::Unknown { noun: Noun::User })?;
-            change(&mut user);
-            Ok(tx.users().put(id, &user)?)
-        })
-        .await
-    }
 }
 
 fn create(
@@ -137,43 +159,45 @@ fn create(
     check_free(tx, &new.name)?;
     let (id, mut record) = tx.users().create(&new.name, now)?;
     record.email.clone_from(&new.email);
+    record.verified = new.verified;
     record.password = password.map(str::to_owned);
     record.superuser = new.superuser;
+    record.prompts.clone_from(&new.prompts);
     let put = tx.users().put(id, &record);
     put.map_err(|error| Error::exists(Noun::Email, error))?;
+    let mut metadata = json!({"email": new.email, "username": new.name});
+    if let Some(superuser) = superuser(&new.by, id) {
+        metadata["superuser"] = json!(superuser);
+    }
+    let line = LogEntry::new(LogKind::UserCreate, now, &new.by).within(record.namespace);
+    tx.logs().append(&line.with(metadata))?;
     Ok(id)
 }
 
-/// Checks that no namespace has the name.
+/// The name of who does something to the account of another, as far as it is a user.
+pub(super) fn superuser(by: &Performer, to: UserId) -> Option<&NamespaceName> {
+    match &by.actor {
+        Actor::User { id, name } if *id != to => Some(name),
+        _ => None,
+    }
+}
+
+/// The user of this id.
+pub(super) fn load(tx: &ReadTx, id: UserId) -> Result<UserRecord, Error> {
+    let user = tx.users().record(id)?;
+    user.ok_or(Error::Unknown { noun: Noun::User })
+}
+
+/// Checks that no namespace has the name, and none that is deleted keeps it.
 ///
 /// # Errors
 /// [`Error::NameTaken`].
 pub(super) fn check_free(tx: &ReadTx, name: &NamespaceName) -> Result<(), Error> {
-    match tx.namespaces().by_name(name)? {
+    match tx.namespaces().holder(name)? {
         Some((_, namespace)) => Err(Error::NameTaken {
             name: name.clone(),
             kind: namespace.kind,
         }),
         None => Ok(()),
     }
-}
-
-fn delete(tx: &mut WriteTx<'_>, id: UserId) -> Result<NamespaceName, Error> {
-    let user = tx.users().record(id)?;
-    let user = user.ok_or(Error::Unknown { noun: Noun::User })?;
-    let owned = tx.repositories().list(user.namespace, None, 1)?;
-    if !owned.is_empty() {
-        return Err(Error::OwnsRepositories { name: user.name });
-    }
-    loop {
-        let robots = tx.robots().list(user.namespace, None, PAGE_ROWS)?;
-        if robots.is_empty() {
-            break;
-        }
-        for (robot, _) in robots {
-            tx.robots().remove(robot)?;
-        }
-    }
-    tx.users().remove(id)?;
-    Ok(user.name)
 }

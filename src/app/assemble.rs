@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Error;
 use super::lock::Lock;
 use super::secret::InstallationSecret;
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, Accounts, NewOrganization};
 use crate::auth::{self, Auth, AuthConfig};
 use crate::blob::BlobStore;
 use crate::config::{Artifacts, Config};
@@ -219,7 +219,10 @@ async fn open_organizations(
                      organisation's name"
                 )));
             }
-            None => accounts.create_organization(name, None).await?,
+            None => {
+                let new = NewOrganization::named(name, None);
+                accounts.create_organization(new).await?
+            }
         };
         open.insert(id);
     }

@@ -166,6 +166,10 @@ impl Lookup {
         let (Some(application), Some(owner)) = (application, owner) else {
             return Ok(None);
         };
+        let home = tx.namespaces().record(application.namespace)?;
+        if home.is_none_or(|home| home.deleted.is_some()) {
+            return Ok(None);
+        }
         // A scope that is unknown is worth nothing, and so are those beside it (Quay).
         let bounds = Scopes::parse(&record.scope).unwrap_or(Scopes::NONE);
         Ok(Some(Living {
@@ -202,6 +206,7 @@ impl Lookup {
         record: RobotRecord,
     ) -> Result<FoundRobot, store::Error> {
         let namespace = tx.namespaces().record(record.namespace)?;
+        let namespace = namespace.filter(|namespace| namespace.deleted.is_none());
         let (owner_enabled, restricted) = match namespace.map(|namespace| namespace.kind) {
             Some(NamespaceKind::User(owner)) => match tx.users().record(owner)? {
                 Some(user) => (user.enabled, self.of_user(owner, &user).is_restricted()),

@@ -41,6 +41,10 @@ id!(
     TeamId
 );
 id!(
+    /// A default permission of an organisation. Never reused.
+    PrototypeId
+);
+id!(
     /// An app token of a user. Never reused.
     AppTokenId
 );

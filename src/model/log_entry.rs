@@ -28,6 +28,15 @@ pub struct OauthUse {
     pub application: String,
 }
 
+impl Performer {
+    /// The server by itself, or an operator at its console.
+    pub const SYSTEM: Self = Self {
+        actor: Actor::System,
+        address: None,
+        oauth: None,
+    };
+}
+
 impl From<Actor> for Performer {
     fn from(actor: Actor) -> Self {
         Self {

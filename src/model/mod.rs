@@ -5,6 +5,7 @@
 mod actor;
 mod blob;
 mod credential;
+mod doomed;
 mod id;
 mod log_entry;
 mod log_kind;
@@ -27,28 +28,29 @@ mod user;
 pub use actor::Actor;
 pub use blob::{BlobRecord, LinkRecord};
 pub use credential::{AppTokenRecord, Sealed, SigningKeyRecord};
+pub use doomed::Doomed;
 pub use id::{
-    AppTokenId, NamespaceId, OauthApplicationId, OauthTokenId, RepositoryId, RobotId, TeamId,
-    UserId,
+    AppTokenId, NamespaceId, OauthApplicationId, OauthTokenId, PrototypeId, RepositoryId, RobotId,
+    TeamId, UserId,
 };
 pub use log_entry::{LogEntry, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
 pub use namespace::NamespaceName;
 pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord};
-pub use permission::{Grantee, Role};
+pub use permission::{Grantee, PrototypeRecord, Role};
 pub use recency::{RecencyRecord, Unit};
 pub use repository::{
     NamespaceKind, NamespaceRecord, RepositoryRecord, RepositoryState, Visibility,
 };
 pub use review::Review;
-pub use robot::{RobotName, RobotRecord};
+pub use robot::{Federation, RobotName, RobotRecord};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use tag::{TagLifetime, TagRecord};
-pub use team::{Member, TeamRecord, TeamRole};
+pub use team::{InvitationRecord, Invitee, Member, TeamRecord, TeamRole};
 pub use time::{Clock, Timestamp};
 pub use upstream::{
     Credentials, PasswordSource, PlatformPolicy, ProxyChoice, UpstreamName, UpstreamRule,
 };
-pub use user::UserRecord;
+pub use user::{Profile, Prompt, UserRecord};

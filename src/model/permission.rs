@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RobotId, TeamId, UserId};
+use super::{Member, NamespaceId, RobotId, TeamId, UserId};
 use crate::oci::ParseError;
 
 /// What a grant allows on its repository; each includes those before it.
@@ -52,4 +52,26 @@ pub enum Grantee {
     User(UserId),
     Robot(RobotId),
     Team(TeamId),
+}
+
+impl From<Member> for Grantee {
+    fn from(member: Member) -> Self {
+        match member {
+            Member::User(user) => Self::User(user),
+            Member::Robot(robot) => Self::Robot(robot),
+        }
+    }
+}
+
+/// A grant that is made whenever somebody makes a repository in the organisation (Quay: prototypes, default
+/// permissions).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PrototypeRecord {
+    pub namespace: NamespaceId,
+    /// Its id in the API.
+    pub uuid: String,
+    /// Whose repositories it is for; `None` for everyone's.
+    pub activating: Option<Member>,
+    pub delegate: Grantee,
+    pub role: Role,
 }

@@ -27,6 +27,16 @@ pub struct NamespaceRecord {
     /// Seconds for which what a tag pointed to can be restored (Quay: `removed_tag_expiration_s`);
     /// `None` for `DEFAULT_TAG_EXPIRATION`.
     pub tag_expiration_s: Option<u64>,
+    /// Where an organisation can be written to; a user's address is in its account.
+    pub email: Option<String>,
+    /// A random text that stands for the address where an organisation has none (Quay); empty for a cache
+    /// of the configuration.
+    pub uuid: String,
+    /// Stored and shown only: there are no invoices.
+    pub invoice_email: bool,
+    pub invoice_email_address: Option<String>,
+    /// Since when it is gone for everyone, while its rows are being removed.
+    pub deleted: Option<Timestamp>,
 }
 
 impl NamespaceRecord {
@@ -38,6 +48,20 @@ impl NamespaceRecord {
             kind,
             anonymous_pull: false,
             tag_expiration_s: None,
+            email: None,
+            uuid: String::new(),
+            invoice_email: false,
+            invoice_email_address: None,
+            deleted: None,
+        }
+    }
+
+    /// From what an organisation's picture is made: its address, or what stands for it.
+    pub fn avatar_seed(&self) -> &str {
+        match (&self.email, self.uuid.as_str()) {
+            (Some(email), _) => email,
+            (None, "") => self.name.as_str(),
+            (None, uuid) => uuid,
         }
     }
 

@@ -11,6 +11,9 @@ use crate::oci::ParseError;
 /// Longest short name of a robot, in bytes.
 const SHORT_NAME_BYTES: usize = 255;
 
+const SHORT_NAME: &str = "the part behind '+' is 2 to 255 lower-case letters and digits, with single '.', \
+                          '_' or '-' between them";
+
 /// A robot's full name: `namespace+short`.
 ///
 /// The short name is lower-case letters and digits, in runs joined by one `.`, `_` or `-`, 2 to 255
@@ -22,6 +25,18 @@ pub struct RobotName {
 }
 
 impl RobotName {
+    /// The robot of this short name in a namespace.
+    ///
+    /// # Errors
+    /// If that is no short name.
+    pub fn new(namespace: NamespaceName, short: &str) -> Result<Self, ParseError> {
+        if !is_short_name(short) {
+            return Err(ParseError::new("robot name", SHORT_NAME));
+        }
+        let short = short.into();
+        Ok(Self { namespace, short })
+    }
+
     pub const fn namespace(&self) -> &NamespaceName {
         &self.namespace
     }
@@ -45,16 +60,7 @@ impl FromStr for RobotName {
         let (namespace, short) = text
             .split_once('+')
             .ok_or_else(|| fail("it is namespace+name"))?;
-        if !is_short_name(short) {
-            return Err(fail(
-                "the part behind '+' is 2 to 255 lower-case letters and digits, with single '.', \
-                 '_' or '-' between them",
-            ));
-        }
-        Ok(Self {
-            namespace: namespace.parse()?,
-            short: short.into(),
-        })
+        Self::new(namespace.parse()?, short)
     }
 }
 
@@ -78,8 +84,20 @@ pub struct RobotRecord {
     pub name: RobotName,
     pub description: String,
     pub created: Timestamp,
+    /// When it was last known to be used, to within a minute or so.
+    pub last_accessed: Option<Timestamp>,
     /// Its token, which can be shown again (Quay).
     pub token: Sealed,
+    /// Whose tokens may be changed for its own.
+    pub federation: Vec<Federation>,
+}
+
+/// An identity of another provider that may act as a robot (Quay: robot federation).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Federation {
+    /// URL of the provider.
+    pub issuer: String,
+    pub subject: String,
 }
 
 fn is_short_name(text: &str) -> bool {

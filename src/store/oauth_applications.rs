@@ -27,7 +27,12 @@ impl<S: Reads> OauthApplications<S> {
         let Some(id) = self.0.tx().record(Table::OauthClients, &key)? else {
             return Ok(None);
         };
-        Ok(self.record(id)?.map(|record| (id, record)))
+        let Some(record) = self.record(id)? else {
+            return Ok(None);
+        };
+        let home = self.0.tx().namespaces().record(record.namespace)?;
+        let living = home.is_some_and(|home| home.deleted.is_none());
+        Ok(living.then_some((id, record)))
     }
 
     /// Up to `limit` applications of the namespace behind `after`, oldest first.

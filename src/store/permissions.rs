@@ -1,11 +1,13 @@
 //! Permissions: what is granted on single repositories, and to whom.
 //!
-//! Invariant: a grant has its row both by repository and by grantee, or none.
+//! Invariants: a grant has its row both by repository and by grantee, or none; how many there are of somebody in
+//! a namespace is counted with them.
 
 use super::keys::{self, Span};
 use super::tables::Table;
+use super::txn::Count;
 use super::{Error, Reads, WriteTx};
-use crate::model::{Grantee, RepositoryId, Role};
+use crate::model::{Grantee, NamespaceId, RepositoryId, Role};
 
 /// Grants as a transaction sees them.
 pub struct Permissions<S>(pub(super) S);
@@ -30,32 +32,75 @@ impl<S: Reads> Permissions<S> {
         self.0.tx().records(table, &span, limit, read)
     }
 
-    /// Up to `limit` repositories behind `after` on which something is granted to the grantee.
+    /// Up to `limit` repositories behind `after`, with their namespaces, on which something is granted to
+    /// the grantee.
     pub fn of_grantee(
         &self,
         grantee: Grantee,
+        after: Option<(NamespaceId, RepositoryId)>,
+        limit: usize,
+    ) -> Result<Vec<(NamespaceId, RepositoryId)>, Error> {
+        let after = after.map(|(namespace, it)| keys::granted(grantee, namespace, it));
+        let span = Span::under(keys::grantee(grantee)).after(after);
+        let (table, read) = (Table::GranteeRepositories, keys::read_granted);
+        self.0.tx().keys(table, &span, limit, read)
+    }
+
+    /// Up to `limit` repositories of the namespace behind `after` on which something is granted to the
+    /// grantee.
+    pub fn of_grantee_within(
+        &self,
+        grantee: Grantee,
+        namespace: NamespaceId,
         after: Option<RepositoryId>,
         limit: usize,
     ) -> Result<Vec<RepositoryId>, Error> {
-        let after = after.map(|repository| keys::granted(grantee, repository));
-        let span = Span::under(keys::grantee(grantee)).after(after);
+        let after = after.map(|it| keys::granted(grantee, namespace, it));
+        let span = Span::under(keys::grantee_namespace(grantee, namespace)).after(after);
         let (table, read) = (Table::GranteeRepositories, keys::read_granted);
+        let found = self.0.tx().keys(table, &span, limit, read)?;
+        Ok(found
+            .into_iter()
+            .map(|(_, repository)| repository)
+            .collect())
+    }
+
+    /// Up to `limit` of those behind `after` to whom something is granted in the namespace: users, robots,
+    /// teams.
+    pub fn grantees(
+        &self,
+        namespace: NamespaceId,
+        after: Option<Grantee>,
+        limit: usize,
+    ) -> Result<Vec<Grantee>, Error> {
+        let after = after.map(|grantee| keys::namespace_grantee(namespace, grantee));
+        let span = Span::under(keys::namespace(namespace)).after(after);
+        let (table, read) = (Table::NamespaceGrantees, keys::read_namespace_grantee);
         self.0.tx().keys(table, &span, limit, read)
     }
 }
 
 impl Permissions<&mut WriteTx<'_>> {
-    /// Grants a role, in place of what was granted to the grantee before.
+    /// Grants a role, in place of what was granted to the grantee before; nothing happens if there is no
+    /// such repository.
     pub fn put(
         &mut self,
         repository: RepositoryId,
         grantee: Grantee,
         role: Role,
     ) -> Result<(), Error> {
+        let Some(record) = self.0.repositories().record(repository)? else {
+            return Ok(());
+        };
+        let namespace = record.namespace;
         let key = keys::grant(repository, grantee);
+        let is_new = !self.0.has(Table::Grants, &key)?;
         self.0.put_record(Table::Grants, key, &role);
-        let key = keys::granted(grantee, repository);
-        self.0.mark(Table::GranteeRepositories, key);
+        if is_new {
+            let key = keys::granted(grantee, namespace, repository);
+            self.0.mark(Table::GranteeRepositories, key);
+            self.count(namespace, grantee, Count::Up)?;
+        }
         Ok(())
     }
 
@@ -66,33 +111,61 @@ impl Permissions<&mut WriteTx<'_>> {
         grantee: Grantee,
     ) -> Result<Option<Role>, Error> {
         let role = self.role(repository, grantee)?;
-        if role.is_some() {
-            self.remove_rows(repository, grantee);
+        let record = self.0.repositories().record(repository)?;
+        if let (Some(_), Some(record)) = (role, record) {
+            self.remove_rows(record.namespace, repository, grantee)?;
         }
         Ok(role)
     }
 
-    /// Takes back all that is granted to the grantee.
-    pub fn clear_grantee(&mut self, grantee: Grantee) -> Result<(), Error> {
-        // All at once: what is removed is held in memory until the commit in any case.
-        for repository in self.of_grantee(grantee, None, usize::MAX)? {
-            self.remove_rows(repository, grantee);
+    /// Takes back up to `limit` grants of the grantee; returns how many there were.
+    pub fn clear_grantee(&mut self, grantee: Grantee, limit: usize) -> Result<usize, Error> {
+        let some = self.of_grantee(grantee, None, limit)?;
+        for (namespace, repository) in &some {
+            self.remove_rows(*namespace, *repository, grantee)?;
         }
-        Ok(())
+        Ok(some.len())
     }
 
-    /// Takes back all that is granted on the repository, which is about to be removed.
+    /// Takes back all that is granted on the repository, which is about to be removed, and is still there.
     pub fn clear_repository(&mut self, repository: RepositoryId) -> Result<(), Error> {
+        let Some(record) = self.0.repositories().record(repository)? else {
+            return Ok(());
+        };
         for (grantee, _) in self.of_repository(repository, None, usize::MAX)? {
-            self.remove_rows(repository, grantee);
+            self.remove_rows(record.namespace, repository, grantee)?;
         }
         Ok(())
     }
 
-    fn remove_rows(&mut self, repository: RepositoryId, grantee: Grantee) {
+    fn remove_rows(
+        &mut self,
+        namespace: NamespaceId,
+        repository: RepositoryId,
+        grantee: Grantee,
+    ) -> Result<(), Error> {
         self.0
             .remove(Table::Grants, keys::grant(repository, grantee));
-        let key = keys::granted(grantee, repository);
+        let key = keys::granted(grantee, namespace, repository);
         self.0.remove(Table::GranteeRepositories, key);
+        self.count(namespace, grantee, Count::Down)
+    }
+
+    /// Counts a grant that came or went, below its namespace and for a team.
+    fn count(
+        &mut self,
+        namespace: NamespaceId,
+        grantee: Grantee,
+        change: Count,
+    ) -> Result<(), Error> {
+        let key = keys::namespace_grantee(namespace, grantee);
+        self.0.count(Table::NamespaceGrantees, key, change)?;
+        if let Grantee::Team(team) = grantee
+            && let Some(mut record) = self.0.teams().record(team)?
+        {
+            record.repositories = change.apply(record.repositories);
+            self.0.put_record(Table::Teams, keys::team(team), &record);
+        }
+        Ok(())
     }
 }

@@ -40,6 +40,10 @@ tables! {
     Namespaces = "namespaces.v1",
     /// name → namespace
     NamespaceNames = "namespace_names.v1",
+    /// name → namespace: names of deleted namespaces, which nobody gets while rows of theirs are left
+    ReservedNames = "reserved_names.v1",
+    /// namespace or user → (): whose rows are to be removed
+    Purges = "purges.v1",
     /// repository → `RepositoryRecord`
     Repositories = "repositories.v1",
     /// (namespace, name) → repository
@@ -49,22 +53,38 @@ tables! {
     Users = "users.v1",
     /// e-mail address in lower case → user
     UserEmails = "user_emails.v1",
-    /// robot → `RobotRecord`
+    /// robot → `RobotRecord` without the name of its namespace
     Robots = "robots.v1",
+    /// robot → text that its owner keeps with it, a JSON object
+    RobotMetadata = "robot_metadata.v1",
     /// (namespace, short name) → robot
     RobotNames = "robot_names.v1",
     /// team → `TeamRecord`
     Teams = "teams.v1",
     /// (namespace, name) → team
     TeamNames = "team_names.v1",
+    /// (namespace, team) → `TeamRole`: the oldest first
+    NamespaceTeams = "namespace_teams.v1",
     /// (team, member) → (): who is in a team
     TeamMembers = "team_members.v1",
     /// (member, namespace, team) → (): which teams somebody is in
     MemberTeams = "member_teams.v1",
+    /// (namespace, member) → in how many of its teams somebody is
+    NamespaceMembers = "namespace_members.v1",
+    /// code → `InvitationRecord`
+    Invitations = "invitations.v1",
+    /// (team, invited) → code
+    TeamInvitations = "team_invitations.v1",
+    /// (invited, namespace, team) → code
+    InviteeInvitations = "invitee_invitations.v1",
     /// (repository, grantee) → `Role`
     Grants = "grants.v1",
-    /// (grantee, repository) → (): what is granted to somebody
+    /// (grantee, namespace, repository) → (): what is granted to somebody
     GranteeRepositories = "grantee_repositories.v1",
+    /// (namespace, grantee) → on how many of its repositories something is granted to somebody
+    NamespaceGrantees = "namespace_grantees.v1",
+    /// (namespace, prototype) → `PrototypeRecord`: default permissions, the oldest first
+    Prototypes = "prototypes.v1",
     /// app token → `AppTokenRecord`
     AppTokens = "app_tokens.v1",
     /// lookup → app token

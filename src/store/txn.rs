@@ -19,15 +19,31 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    AppTokens, Audit, Blobs, Error, Logs, Manifests, Namespaces, OauthApplications,
-    OauthAssignments, OauthTokens, Permissions, Recency, Referrers, Repositories, Reviews, Robots,
-    Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
+    AppTokens, Audit, Blobs, Error, Invitations, Logs, Manifests, Namespaces, OauthApplications,
+    OauthAssignments, OauthTokens, Permissions, Prototypes, Purges, Recency, Referrers,
+    Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// What runs once the changes of a write are durable.
 pub(super) type Hook = Box<dyn FnOnce() + Send>;
+
+/// Which way a counted row goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Count {
+    Up,
+    Down,
+}
+
+impl Count {
+    pub(super) const fn apply(self, count: u64) -> u64 {
+        match self {
+            Self::Up => count.saturating_add(1),
+            Self::Down => count.saturating_sub(1),
+        }
+    }
+}
 
 /// A consistent view of everything, as it was when the transaction began.
 ///
@@ -89,8 +105,14 @@ nouns! {
     robots: Robots,
     /// Teams of organisations, and who is in them.
     teams: Teams,
+    /// Invitations into teams.
+    invitations: Invitations,
     /// What is granted on single repositories.
     permissions: Permissions,
+    /// What is granted on every repository that is made.
+    prototypes: Prototypes,
+    /// What is deleted and has rows left.
+    purges: Purges,
     /// Tokens that users made for programs.
     app_tokens: AppTokens,
     /// Programs of others that act for users.
@@ -295,6 +317,16 @@ impl<'batch> WriteTx<'batch> {
     /// Removes a row; nothing happens if there is none.
     pub(super) fn remove(&mut self, table: Table, key: Key) {
         self.tx.changes.set(table, key, Change::None);
+    }
+
+    /// Counts one more or less in a row that is there only while it counts something.
+    pub(super) fn count(&mut self, table: Table, key: Key, change: Count) -> Result<(), Error> {
+        let before: Option<u64> = self.record(table, &key)?;
+        match change.apply(before.unwrap_or(0)) {
+            0 => self.remove(table, key),
+            count => self.put_record(table, key, &count),
+        }
+        Ok(())
     }
 
     pub(super) fn into_hooks(self) -> Vec<Hook> {

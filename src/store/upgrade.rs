@@ -5,12 +5,13 @@
 use serde::Deserialize;
 
 use super::codec::Stored;
+use super::robots::RobotRow;
 use crate::model::{
-    Actor, AppTokenId, AppTokenRecord, LinkRecord, LogEntry, ManifestRecord, NamespaceId,
-    NamespaceKind, NamespaceName, NamespaceRecord, OauthApplicationId, OauthApplicationRecord,
-    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, RecencyRecord, RepositoryId,
-    RepositoryRecord, RobotId, RobotRecord, Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId,
-    TeamRecord, Timestamp, UserId, UserRecord,
+    Actor, AppTokenId, AppTokenRecord, InvitationRecord, LinkRecord, LogEntry, ManifestRecord,
+    NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord, OauthApplicationId,
+    OauthApplicationRecord, OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord,
+    RecencyRecord, RepositoryId, RepositoryRecord, RobotId, Role, SigningKeyRecord, TagLifetime,
+    TagRecord, TeamId, TeamRecord, TeamRole, Timestamp, UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -19,21 +20,25 @@ impl Stored for AppTokenId {}
 impl Stored for AppTokenRecord {}
 impl Stored for LinkRecord {}
 impl Stored for LogEntry {}
+impl Stored for InvitationRecord {}
 impl Stored for NamespaceId {}
 impl Stored for OauthApplicationId {}
 impl Stored for OauthApplicationRecord {}
 impl Stored for OauthAssignmentRecord {}
 impl Stored for OauthTokenId {}
 impl Stored for OauthTokenRecord {}
+impl Stored for PrototypeRecord {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}
 impl Stored for RobotId {}
-impl Stored for RobotRecord {}
+impl Stored for RobotRow {}
+impl Stored for String {}
 impl Stored for Role {}
 impl Stored for SigningKeyRecord {}
 impl Stored for TagLifetime {}
 impl Stored for TeamId {}
 impl Stored for TeamRecord {}
+impl Stored for TeamRole {}
 impl Stored for UserId {}
 impl Stored for UserRecord {}
 impl Stored for crate::model::BlobRecord {}

@@ -1,14 +1,12 @@
 //! Users: records by id, ids by e-mail address; by name they are found through their namespace.
 //!
-//! Invariants: a user and the namespace of its name come and go together; no two users have e-mail
-//! addresses that differ only by case; ids are never given twice.
+//! Invariants: a user has a namespace of its name; no two users have e-mail addresses that differ only by
+//! case; ids are never given twice.
 
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx, repositories};
-use crate::model::{
-    Grantee, Member, NamespaceKind, NamespaceName, NamespaceRecord, Timestamp, UserId, UserRecord,
-};
+use crate::model::{NamespaceKind, NamespaceName, NamespaceRecord, Timestamp, UserId, UserRecord};
 
 /// Users as a transaction sees them.
 pub struct Users<S>(pub(super) S);
@@ -74,21 +72,13 @@ impl Users<&mut WriteTx<'_>> {
         let id = UserId(repositories::next_id(self.0, "last_user")?);
         let kind = NamespaceKind::User(id);
         let namespace = NamespaceRecord::new(name.clone(), kind, created);
-        let record = UserRecord {
-            name: name.clone(),
-            namespace: self.0.namespaces().create(&namespace)?,
-            email: None,
-            password: None,
-            enabled: true,
-            superuser: false,
-            created,
-            session_epoch: 0,
-        };
+        let namespace = self.0.namespaces().create(&namespace)?;
+        let record = UserRecord::new(name.clone(), namespace, created);
         self.0.put_record(Table::Users, keys::user(id), &record);
         Ok((id, record))
     }
 
-    /// Replaces the record of a user that exists; its name and namespace stay.
+    /// Replaces the record of a user that exists; its namespace stays, and has the name.
     ///
     /// # Errors
     /// [`Error::Exists`] if the e-mail address is another user's.
@@ -102,20 +92,14 @@ impl Users<&mut WriteTx<'_>> {
         Ok(())
     }
 
-    /// Removes a user with its grants, memberships, app tokens, OAuth tokens and namespace; nothing happens if
-    /// there is none.
+    /// Removes a user and frees its address; nothing happens if there is none.
     ///
-    /// What is in the namespace is the caller's to remove before.
+    /// From then on nobody has the id. Its namespace, grants, memberships and tokens are the caller's to
+    /// remove, before or afterwards.
     pub fn remove(&mut self, id: UserId) -> Result<(), Error> {
         let Some(record) = self.record(id)? else {
             return Ok(());
         };
-        self.0.teams().leave_all(Member::User(id))?;
-        self.0.permissions().clear_grantee(Grantee::User(id))?;
-        self.0.app_tokens().remove_of_user(id)?;
-        self.0.oauth_tokens().remove_of_user(id)?;
-        self.0.oauth_assignments().remove_of_user(id)?;
-        self.0.namespaces().remove(record.namespace)?;
         self.forget_email(record.email.as_deref());
         self.0.remove(Table::Users, keys::user(id));
         Ok(())

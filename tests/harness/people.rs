@@ -7,10 +7,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use entrepot::accounts::{Accounts, NewUser};
+use entrepot::accounts::{Accounts, NewOrganization, NewUser};
 use entrepot::model::{
-    Actor, Grantee, Member, NamespaceId, RepositoryId, RobotId, Role, Secret, TeamId, TeamRecord,
-    TeamRole, UserId, Visibility,
+    Actor, Grantee, Member, NamespaceId, Performer, RepositoryId, RobotId, Role, Secret, TeamId,
+    TeamRecord, TeamRole, UserId, Visibility,
 };
 use entrepot::oci::Digest;
 use reqwest::Method;
@@ -104,11 +104,10 @@ impl Site {
 
     async fn make_user(&self, name: &str, superuser: bool) -> UserId {
         let new = NewUser {
-            name: name.parse().unwrap(),
             email: Some(format!("{name}@example.org")),
             password: Some(Secret::new(password(name))),
             superuser,
-            by: Actor::System,
+            ..NewUser::named(&name.parse().unwrap())
         };
         self.accounts().create_user(new).await.unwrap()
     }
@@ -116,14 +115,19 @@ impl Site {
     /// Makes an organisation whose team `owners` has this member.
     pub(crate) async fn organization(&self, name: &str, owner: Option<UserId>) -> NamespaceId {
         let name = name.parse().unwrap();
-        let made = self.accounts().create_organization(&name, owner).await;
+        let made = self
+            .accounts()
+            .create_organization(NewOrganization::named(&name, owner))
+            .await;
         made.unwrap()
     }
 
     /// Makes a robot; who it is on the wire.
     pub(crate) async fn robot(&self, name: &str) -> (RobotId, Who) {
         let parsed = name.parse().unwrap();
-        let made = self.accounts().create_robot(&parsed, "", &Actor::System);
+        let made = self
+            .accounts()
+            .create_robot(&parsed, "", &Performer::SYSTEM);
         let (id, token) = made.await.unwrap();
         let who = Who::Basic {
             user: name.to_owned(),
@@ -140,28 +144,37 @@ impl Site {
         role: TeamRole,
         members: &[Member],
     ) -> TeamId {
-        let team = TeamRecord {
-            namespace,
-            name: name.to_owned(),
-            role,
-            description: String::new(),
-        };
-        let id = self.accounts().create_team(&team).await.unwrap();
+        let team = TeamRecord::new(namespace, name.to_owned(), role);
+        let id = self
+            .accounts()
+            .create_team(&team, &Performer::SYSTEM)
+            .await
+            .unwrap();
         for member in members {
-            self.accounts().add_member(id, *member).await.unwrap();
+            self.accounts()
+                .add_member(id, *member, &Performer::SYSTEM)
+                .await
+                .unwrap();
         }
         id
     }
 
     pub(crate) async fn grant(&self, repository: &str, grantee: Grantee, role: Role) {
         let repository = self.repository_id(repository).await;
-        let granted = self.accounts().grant(repository, grantee, role).await;
+        let granted = self
+            .accounts()
+            .grant(repository, grantee, role, &Performer::SYSTEM)
+            .await;
         granted.unwrap();
     }
 
     pub(crate) async fn revoke(&self, repository: &str, grantee: Grantee) {
         let repository = self.repository_id(repository).await;
-        let revoked = self.accounts().revoke(repository, grantee).await.unwrap();
+        let revoked = self
+            .accounts()
+            .revoke(repository, grantee, &Performer::SYSTEM)
+            .await
+            .unwrap();
         assert!(revoked.is_some(), "there was a grant to take back");
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use entrepot::accounts::NewOrganization;
 use entrepot::model::Grantee;
 use entrepot::model::{Credentials, Member, PasswordSource, Role, Secret, TeamRole, Visibility};
 use entrepot::oci::Digest;
@@ -379,7 +380,7 @@ async fn names_have_one_form() {
             Err(_) => true,
             Ok(name) => site
                 .accounts()
-                .create_organization(&name, None)
+                .create_organization(NewOrganization::named(&name, None))
                 .await
                 .is_err(),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entrepot::config::{Config, RobotAccess};
-use entrepot::model::{Grantee, Role, Secret};
+use entrepot::model::{Grantee, Performer, Role, Secret};
 use reqwest::Method;
 use serde_json::json;
 
@@ -217,7 +217,10 @@ async fn a_long_password_counts_to_its_end() {
     let ann = site.user("ann").await;
     let long = format!("{}A", "x".repeat(72));
     let secret = Secret::new(long.as_str());
-    site.accounts().set_password(ann, &secret).await.unwrap();
+    site.accounts()
+        .set_password(ann, &secret, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let with = |password: String| Who::Basic {
         user: "ann".to_owned(),
         password,

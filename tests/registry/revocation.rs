@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use entrepot::model::{Actor, Grantee, Member, Role, Secret, TeamRole, Visibility};
+use entrepot::model::{Grantee, Member, Performer, Role, Secret, TeamRole, Visibility};
 use reqwest::Method;
 
 use crate::harness::content::{Image, bytes};
@@ -91,10 +91,16 @@ async fn what_was_granted_is_gone_when_it_is_taken_back() {
         (Member::Robot(robot_id), &robot),
     ] {
         for team in [team, admins] {
-            site.accounts().add_member(team, member).await.unwrap();
+            site.accounts()
+                .add_member(team, member, &Performer::SYSTEM)
+                .await
+                .unwrap();
             let both = both(&site, who.clone()).await;
             assert_pulls(&site, &both).await;
-            site.accounts().remove_member(team, member).await.unwrap();
+            site.accounts()
+                .remove_member(team, member, &Performer::SYSTEM)
+                .await
+                .unwrap();
             assert_refused(&site, &both, &[403]).await;
         }
     }
@@ -135,7 +141,10 @@ async fn an_account_that_is_gone_is_nobody() {
         assert_pulls(&site, &program).await;
         let (of_robot, expected) = ("/v2/bob/own/manifests/v1", [401, 403]);
         if turn {
-            accounts.set_enabled(bob_id, false).await.unwrap();
+            accounts
+                .set_enabled(bob_id, false, &Performer::SYSTEM)
+                .await
+                .unwrap();
             assert_refused(&site, &own, &[401]).await;
             assert_refused(&site, &program, &[401]).await;
             for who in [&robot, &own_robot] {
@@ -145,7 +154,10 @@ async fn an_account_that_is_gone_is_nobody() {
                     "what a disabled account owns rests: {refused}"
                 );
             }
-            accounts.set_enabled(bob_id, true).await.unwrap();
+            accounts
+                .set_enabled(bob_id, true, &Performer::SYSTEM)
+                .await
+                .unwrap();
         }
     }
     let tokens = accounts.list_app_tokens(bob_id, None, 10).await.unwrap();
@@ -155,7 +167,7 @@ async fn an_account_that_is_gone_is_nobody() {
         .unwrap();
     assert_refused(&site, &program[..1], &[401]).await;
     accounts
-        .set_password(bob_id, &Secret::new("another-password"))
+        .set_password(bob_id, &Secret::new("another-password"), &Performer::SYSTEM)
         .await
         .unwrap();
     assert_refused(&site, &own[..1], &[401, 429]).await;
@@ -167,14 +179,17 @@ async fn an_account_that_is_gone_is_nobody() {
     assert_pulls(&site, &robots).await;
     let name = "acme+ci".parse().unwrap();
     accounts
-        .regenerate_robot_token(&name, &Actor::System)
+        .regenerate_robot_token(&name, &Performer::SYSTEM)
         .await
         .unwrap();
     assert_refused(&site, &robots[..1], &[401]).await;
-    accounts.delete_robot(&name, &Actor::System).await.unwrap();
+    accounts
+        .delete_robot(&name, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_refused(&site, &robots, &[401]).await;
     accounts
-        .delete_robot(&robot_name, &Actor::System)
+        .delete_robot(&robot_name, &Performer::SYSTEM)
         .await
         .unwrap();
     // AZ-16: a later robot of that name inherits nothing.
@@ -243,7 +258,7 @@ async fn a_later_user_of_the_same_name_is_somebody_else() {
     let old = both(&site, Who::user("bob")).await;
     assert_pulls(&site, &old).await;
     site.accounts()
-        .delete_user(bob_id, &Actor::System)
+        .delete_user(bob_id, &Performer::SYSTEM)
         .await
         .unwrap();
     assert_refused(&site, &old, &[401, 429]).await;

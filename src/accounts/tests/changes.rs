@@ -20,25 +20,43 @@ async fn every_change_moves_the_generation() {
     moved("create_organization");
     let ci = site.robot("acme+ci").await;
     moved("create_robot");
-    let (by, name) = (Actor::System, robot("acme+ci"));
+    let (by, name) = (Performer::SYSTEM, robot("acme+ci"));
     accounts.regenerate_robot_token(&name, &by).await.unwrap();
     moved("regenerate_robot_token");
     let devs = site.team(acme, "devs", TeamRole::Member).await;
     moved("create_team");
     let (member, role) = (Member::Robot(ci), TeamRole::Creator);
-    accounts.add_member(devs, member).await.unwrap();
+    accounts
+        .add_member(devs, member, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("add_member");
-    accounts.set_team_role(devs, role).await.unwrap();
+    accounts
+        .set_team_role(devs, role, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("set_team_role");
     let app = site.repository(acme, "app").await;
     let grantee = Grantee::Team(devs);
-    accounts.grant(app, grantee, Role::Read).await.unwrap();
+    accounts
+        .grant(app, grantee, Role::Read, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("grant");
-    accounts.revoke(app, grantee).await.unwrap();
+    accounts
+        .revoke(app, grantee, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("revoke");
-    accounts.remove_member(devs, member).await.unwrap();
+    accounts
+        .remove_member(devs, member, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("remove_member");
-    accounts.delete_team(devs).await.unwrap();
+    accounts
+        .delete_team(devs, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("delete_team");
     accounts.delete_robot(&name, &by).await.unwrap();
     moved("delete_robot");
@@ -47,9 +65,15 @@ async fn every_change_moves_the_generation() {
     accounts.revoke_app_token(ann, id).await.unwrap();
     moved("revoke_app_token");
     let secret = Secret::new("correct-horse");
-    accounts.set_password(ann, &secret).await.unwrap();
+    accounts
+        .set_password(ann, &secret, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("set_password");
-    accounts.set_enabled(ann, false).await.unwrap();
+    accounts
+        .set_enabled(ann, false, &Performer::SYSTEM)
+        .await
+        .unwrap();
     moved("set_enabled");
     accounts.delete_user(ann, &by).await.unwrap();
     moved("delete_user");
@@ -62,7 +86,7 @@ async fn what_only_reads_or_is_refused_moves_nothing() {
     let before = site.accounts.generation();
     assert!(site.accounts.create_user(new_user("ann")).await.is_err());
     let ci = robot("ann+ci");
-    let gone = site.accounts.delete_robot(&ci, &Actor::System).await;
+    let gone = site.accounts.delete_robot(&ci, &Performer::SYSTEM).await;
     assert!(gone.is_err());
     site.accounts.user_by_name("ann").await.unwrap();
     site.accounts.list_users(None, 9).await.unwrap();
@@ -113,14 +137,17 @@ async fn there_are_users_as_soon_as_the_first_is_made() {
     assert!(!site.accounts.has_users());
     assert_eq!(site.accounts.list_users(None, 9).await.unwrap(), []);
     let acme = named("acme");
-    let made = site.accounts.create_organization(&acme, None).await;
+    let made = site
+        .accounts
+        .create_organization(NewOrganization::named(&acme, None))
+        .await;
     made.unwrap();
     assert!(!site.accounts.has_users());
     let ann = site.user("ann").await;
     assert!(site.accounts.has_users());
     let site = site.reopened().await;
     assert!(site.accounts.has_users());
-    let deleted = site.accounts.delete_user(ann, &Actor::System).await;
+    let deleted = site.accounts.delete_user(ann, &Performer::SYSTEM).await;
     deleted.unwrap();
     assert!(!site.accounts.has_users());
 }
@@ -130,15 +157,21 @@ async fn a_restart_keeps_everything() {
     let site = Site::new().await;
     let ann = site.user("ann").await;
     let secret = Secret::new("correct-horse");
-    site.accounts.set_password(ann, &secret).await.unwrap();
+    site.accounts
+        .set_password(ann, &secret, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let acme = site.organization("acme", ann).await;
     let app = site.repository(acme, "app").await;
     let name = robot("acme+ci");
-    let made = site.accounts.create_robot(&name, "", &Actor::System).await;
+    let made = site
+        .accounts
+        .create_robot(&name, "", &Performer::SYSTEM)
+        .await;
     let (ci, token) = made.unwrap();
     let grantee = Grantee::Robot(ci);
     site.accounts
-        .grant(app, grantee, Role::Write)
+        .grant(app, grantee, Role::Write, &Performer::SYSTEM)
         .await
         .unwrap();
     let made = site.accounts.create_app_token(ann, "laptop", None).await;

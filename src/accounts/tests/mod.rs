@@ -12,7 +12,7 @@ use prometheus::Registry;
 
 use super::*;
 use crate::model::{
-    Actor, Grantee, Member, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
+    Grantee, Member, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord, Performer,
     RepositoryId, RepositoryRecord, RobotId, RobotName, Role, Secret, TeamId, TeamRecord, TeamRole,
     Timestamp, UserId,
 };
@@ -78,7 +78,7 @@ impl Site {
     async fn organization(&self, name: &str, owner: UserId) -> NamespaceId {
         let made = self
             .accounts
-            .create_organization(&named(name), Some(owner))
+            .create_organization(NewOrganization::named(&named(name), Some(owner)))
             .await;
         made.unwrap()
     }
@@ -103,18 +103,19 @@ impl Site {
 
     async fn robot(&self, name: &str) -> RobotId {
         let name = robot(name);
-        let made = self.accounts.create_robot(&name, "", &Actor::System).await;
+        let made = self
+            .accounts
+            .create_robot(&name, "", &Performer::SYSTEM)
+            .await;
         made.unwrap().0
     }
 
     async fn team(&self, namespace: NamespaceId, name: &str, role: TeamRole) -> TeamId {
-        let team = TeamRecord {
-            namespace,
-            name: name.to_owned(),
-            role,
-            description: String::new(),
-        };
-        self.accounts.create_team(&team).await.unwrap()
+        let team = TeamRecord::new(namespace, name.to_owned(), role);
+        self.accounts
+            .create_team(&team, &Performer::SYSTEM)
+            .await
+            .unwrap()
     }
 
     /// Runs `f` in one write and unwraps what it returns.
@@ -152,11 +153,5 @@ fn robot(name: &str) -> RobotName {
 }
 
 fn new_user(name: &str) -> NewUser {
-    NewUser {
-        name: named(name),
-        email: None,
-        password: None,
-        superuser: false,
-        by: Actor::System,
-    }
+    NewUser::named(&named(name))
 }

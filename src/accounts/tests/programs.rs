@@ -10,7 +10,9 @@ async fn a_robot_has_a_token_that_can_be_shown_again() {
     site.user("ann").await;
     let name = robot("ann+ci");
     let accounts = &site.accounts;
-    let made = accounts.create_robot(&name, "builds", &Actor::System).await;
+    let made = accounts
+        .create_robot(&name, "builds", &Performer::SYSTEM)
+        .await;
     let (id, token) = made.unwrap();
     assert_eq!(token.expose().len(), 64);
     let (found, record) = accounts.robot_by_name(&name).await.unwrap().unwrap();
@@ -27,9 +29,11 @@ async fn a_regenerated_token_replaces_the_old_one_at_once() {
     site.user("ann").await;
     let name = robot("ann+ci");
     let accounts = &site.accounts;
-    let made = accounts.create_robot(&name, "", &Actor::System).await;
+    let made = accounts.create_robot(&name, "", &Performer::SYSTEM).await;
     let (id, old) = made.unwrap();
-    let new = accounts.regenerate_robot_token(&name, &Actor::System).await;
+    let new = accounts
+        .regenerate_robot_token(&name, &Performer::SYSTEM)
+        .await;
     let new = new.unwrap();
     let record = accounts.robot(id).await.unwrap().unwrap();
     assert!(!accounts.is_robot_token(&record, &old).unwrap());
@@ -43,7 +47,7 @@ async fn a_robot_needs_a_namespace_and_a_free_name() {
         let accounts = site.accounts.clone();
         async move {
             accounts
-                .create_robot(&robot(name), "", &Actor::System)
+                .create_robot(&robot(name), "", &Performer::SYSTEM)
                 .await
         }
     };
@@ -68,12 +72,15 @@ async fn a_robot_of_an_old_name_inherits_nothing() {
     let old = site.robot("acme+ci").await;
     let grantee = Grantee::Robot(old);
     accounts
-        .grant(repository, grantee, Role::Admin)
+        .grant(repository, grantee, Role::Admin, &Performer::SYSTEM)
         .await
         .unwrap();
-    accounts.add_member(devs, Member::Robot(old)).await.unwrap();
+    accounts
+        .add_member(devs, Member::Robot(old), &Performer::SYSTEM)
+        .await
+        .unwrap();
     let deleted = accounts
-        .delete_robot(&robot("acme+ci"), &Actor::System)
+        .delete_robot(&robot("acme+ci"), &Performer::SYSTEM)
         .await;
     deleted.unwrap();
     assert_eq!(accounts.list_grants(repository, None, 9).await.unwrap(), []);
@@ -86,7 +93,7 @@ async fn a_robot_of_an_old_name_inherits_nothing() {
         assert_eq!(rights.unwrap(), Rights::default());
     }
     let again = accounts
-        .delete_robot(&robot("acme+none"), &Actor::System)
+        .delete_robot(&robot("acme+none"), &Performer::SYSTEM)
         .await;
     assert!(matches!(again, Err(Error::Unknown { noun: Noun::Robot })));
 }

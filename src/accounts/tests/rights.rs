@@ -55,12 +55,18 @@ impl Acme {
         let user = self.site.user(name).await;
         let team = self.site.team(self.acme, name, role).await;
         let member = Member::User(user);
-        self.accounts().add_member(team, member).await.unwrap();
+        self.accounts()
+            .add_member(team, member, &Performer::SYSTEM)
+            .await
+            .unwrap();
         (user, team)
     }
 
     async fn grant(&self, grantee: Grantee, role: Role) {
-        let granted = self.accounts().grant(self.app, grantee, role).await;
+        let granted = self
+            .accounts()
+            .grant(self.app, grantee, role, &Performer::SYSTEM)
+            .await;
         granted.unwrap();
     }
 }
@@ -91,7 +97,12 @@ async fn a_user_rules_its_own_namespace_and_no_other() {
     }
     let granted = site
         .accounts
-        .grant(repository, Grantee::User(ann), Role::Read)
+        .grant(
+            repository,
+            Grantee::User(ann),
+            Role::Read,
+            &Performer::SYSTEM,
+        )
         .await;
     assert!(matches!(granted, Err(Error::GrantToOwner)));
 }
@@ -145,10 +156,18 @@ async fn the_highest_grant_counts_and_on_its_repository_only() {
     assert_eq!(page.unwrap(), [(first, Role::Admin)]);
     let page = acme.accounts().list_grants(acme.app, Some(first), 9).await;
     assert_eq!(page.unwrap(), [(rest, Role::Write)]);
-    let revoked = acme.accounts().revoke(acme.app, first).await.unwrap();
+    let revoked = acme
+        .accounts()
+        .revoke(acme.app, first, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_eq!(revoked, Some(Role::Admin));
     assert_eq!(acme.rights(member, acme.app).await.role, Some(Role::Write));
-    let revoked = acme.accounts().revoke(acme.app, first).await.unwrap();
+    let revoked = acme
+        .accounts()
+        .revoke(acme.app, first, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_eq!(revoked, None);
 }
 
@@ -178,7 +197,10 @@ async fn robots_and_teams_are_granted_something_at_home_only() {
         (Grantee::Robot(foreign), Noun::Robot),
         (Grantee::Team(team), Noun::Team),
     ] {
-        let refused = acme.accounts().grant(acme.app, grantee, Role::Read).await;
+        let refused = acme
+            .accounts()
+            .grant(acme.app, grantee, Role::Read, &Performer::SYSTEM)
+            .await;
         assert!(matches!(refused, Err(Error::Foreign { noun: found }) if found == noun));
     }
     for grantee in [
@@ -186,12 +208,20 @@ async fn robots_and_teams_are_granted_something_at_home_only() {
         Grantee::Robot(RobotId(99)),
         Grantee::Team(TeamId(99)),
     ] {
-        let refused = acme.accounts().grant(acme.app, grantee, Role::Read).await;
+        let refused = acme
+            .accounts()
+            .grant(acme.app, grantee, Role::Read, &Performer::SYSTEM)
+            .await;
         assert!(matches!(refused, Err(Error::Unknown { .. })), "{grantee:?}");
     }
     let gone = acme
         .accounts()
-        .grant(RepositoryId(99), Grantee::Robot(home), Role::Read)
+        .grant(
+            RepositoryId(99),
+            Grantee::Robot(home),
+            Role::Read,
+            &Performer::SYSTEM,
+        )
         .await;
     let noun = Noun::Repository;
     assert!(matches!(gone, Err(Error::Unknown { noun: found }) if found == noun));
@@ -211,7 +241,10 @@ async fn a_robot_in_a_team_is_a_member() {
     let robot = acme.site.robot("acme+ci").await;
     let (_, team) = acme.in_team("creators", TeamRole::Creator).await;
     let member = Member::Robot(robot);
-    acme.accounts().add_member(team, member).await.unwrap();
+    acme.accounts()
+        .add_member(team, member, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let expected = Rights {
         role: None,
         may_create: true,
@@ -228,16 +261,31 @@ async fn what_is_taken_back_counts_at_once() {
     acme.grant(Grantee::Team(team), Role::Write).await;
     assert_eq!(acme.rights(member, acme.app).await.role, Some(Role::Write));
 
-    acme.accounts().set_enabled(member, false).await.unwrap();
+    acme.accounts()
+        .set_enabled(member, false, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_eq!(acme.rights(member, acme.app).await, NOTHING);
-    acme.accounts().set_enabled(member, true).await.unwrap();
+    acme.accounts()
+        .set_enabled(member, true, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_eq!(acme.rights(member, acme.app).await.role, Some(Role::Write));
 
     let out = Member::User(member);
-    acme.accounts().remove_member(team, out).await.unwrap();
+    acme.accounts()
+        .remove_member(team, out, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_eq!(acme.rights(member, acme.app).await, NOTHING);
-    acme.accounts().add_member(team, out).await.unwrap();
-    acme.accounts().delete_team(team).await.unwrap();
+    acme.accounts()
+        .add_member(team, out, &Performer::SYSTEM)
+        .await
+        .unwrap();
+    acme.accounts()
+        .delete_team(team, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert_eq!(acme.rights(member, acme.app).await, NOTHING);
     let grants = acme.accounts().list_grants(acme.app, None, 9).await;
     assert_eq!(grants.unwrap(), []);
@@ -251,11 +299,16 @@ async fn robots_of_a_disabled_user_can_do_nothing() {
     let app = site.repository(own, "app").await;
     let ci = site.robot("ann+ci").await;
     let accounts = &site.accounts;
-    let granted = accounts.grant(app, Grantee::Robot(ci), Role::Write).await;
+    let granted = accounts
+        .grant(app, Grantee::Robot(ci), Role::Write, &Performer::SYSTEM)
+        .await;
     granted.unwrap();
     let rights = accounts.rights(ci.into(), own, Some(app)).await.unwrap();
     assert_eq!(rights.role, Some(Role::Write));
-    accounts.set_enabled(ann, false).await.unwrap();
+    accounts
+        .set_enabled(ann, false, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let rights = accounts.rights(ci.into(), own, Some(app)).await.unwrap();
     assert_eq!(rights, NOTHING);
     let rights = accounts.rights(ann.into(), own, Some(app)).await.unwrap();
@@ -289,12 +342,11 @@ async fn nobody_is_in_more_teams_than_a_decision_reads() {
         .write(move |tx| {
             let mut last = TeamId(0);
             for n in 0..TEAMS_OF_A_MEMBER {
-                last = tx.teams().create(&TeamRecord {
+                last = tx.teams().create(&TeamRecord::new(
                     namespace,
-                    name: format!("team-{n}"),
-                    role: TeamRole::Member,
-                    description: String::new(),
-                })?;
+                    format!("team-{n}"),
+                    TeamRole::Member,
+                ))?;
                 tx.teams().add_member(last, member)?;
             }
             let grantee = Grantee::Team(last);
@@ -306,10 +358,16 @@ async fn nobody_is_in_more_teams_than_a_decision_reads() {
         .site
         .team(namespace, "one-more", TeamRole::Member)
         .await;
-    let refused = acme.accounts().add_member(one_more, member).await;
+    let refused = acme
+        .accounts()
+        .add_member(one_more, member, &Performer::SYSTEM)
+        .await;
     let limit = TEAMS_OF_A_MEMBER;
     assert!(matches!(refused, Err(Error::TooManyTeams { limit: found }) if found == limit));
-    acme.accounts().add_member(last, member).await.unwrap();
+    acme.accounts()
+        .add_member(last, member, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let rights = acme.rights(ann, app).await;
     assert_eq!(rights.role, Some(Role::Write), "the last team counts");
 

@@ -15,9 +15,11 @@ async fn the_file_holds_no_secret_in_clear() {
     };
     let ann = accounts.create_user(ann).await.unwrap();
     let name = robot("ann-to-be-searched-for+ci");
-    let made = accounts.create_robot(&name, "", &Actor::System).await;
+    let made = accounts.create_robot(&name, "", &Performer::SYSTEM).await;
     let (_, robot_token) = made.unwrap();
-    let regenerated = accounts.regenerate_robot_token(&name, &Actor::System).await;
+    let regenerated = accounts
+        .regenerate_robot_token(&name, &Performer::SYSTEM)
+        .await;
     let regenerated = regenerated.unwrap();
     let (_, code) = accounts.create_app_token(ann, "ci", None).await.unwrap();
     let private_key = b"a-private-key-to-be-searched-for";

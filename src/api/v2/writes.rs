@@ -8,7 +8,7 @@ use ::http::{HeaderValue, StatusCode, header};
 use super::access::Admitted;
 use super::error::Failure;
 use super::{READ, Visit};
-use crate::accounts;
+use crate::accounts::{self, NewOrganization};
 use crate::auth::Identity;
 use crate::config::Closed;
 use crate::model::{Actor, NamespaceName, Visibility};
@@ -123,9 +123,14 @@ impl Visit<'_> {
             return Err(self.insufficient(name, Action::Push));
         }
         let accounts = &self.api.accounts;
-        match accounts.create_organization(missing, Some(id)).await {
+        let new = NewOrganization {
+            by: caller.identity.actor().into(),
+            ..NewOrganization::named(missing, Some(id))
+        };
+        match accounts.create_organization(new).await {
             // Another push was first, or no organisation can have that name.
-            Ok(_) | Err(accounts::Error::NameTaken { .. } | accounts::Error::Invalid { .. }) => {
+            Ok(_)
+            | Err(accounts::Error::NameTaken { .. } | accounts::Error::InvalidName { .. }) => {
                 Ok(())
             }
             Err(error) => Err(error.into()),

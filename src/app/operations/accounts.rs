@@ -2,9 +2,9 @@
 
 use super::message::{Clear, NewUser, OrganizationRow, Row, UserRow};
 use super::{Failure, Report};
-use crate::accounts;
+use crate::accounts::{self, NewOrganization};
 use crate::app::assemble::Services;
-use crate::model::{Actor, NamespaceKind, NamespaceName, UserId};
+use crate::model::{NamespaceKind, NamespaceName, Performer, UserId};
 use crate::registry;
 
 /// Users read in one go.
@@ -14,11 +14,10 @@ const PAGE: usize = 500;
 pub(super) async fn create_user(services: &Services, new: &NewUser) -> Result<String, Failure> {
     let first = !services.accounts.has_users();
     let account = accounts::NewUser {
-        name: new.name.clone(),
         email: new.email.clone(),
         password: Some(new.password.0.clone()),
         superuser: new.superuser,
-        by: Actor::System,
+        ..accounts::NewUser::named(&new.name)
     };
     services.accounts.create_user(account).await?;
     let kind = if new.superuser { "superuser" } else { "user" };
@@ -36,7 +35,8 @@ pub(super) async fn set_password(
     password: &Clear,
 ) -> Result<String, Failure> {
     let id = user(services, name).await?;
-    services.accounts.set_password(id, &password.0).await?;
+    let by = Performer::SYSTEM;
+    services.accounts.set_password(id, &password.0, &by).await?;
     Ok(format!("{name} has a new password"))
 }
 
@@ -47,7 +47,8 @@ pub(super) async fn set_enabled(
     enabled: bool,
 ) -> Result<String, Failure> {
     let id = user(services, name).await?;
-    services.accounts.set_enabled(id, enabled).await?;
+    let by = Performer::SYSTEM;
+    services.accounts.set_enabled(id, enabled, &by).await?;
     Ok(match enabled {
         true => format!("{name} may log in again, and so may its robots"),
         false => {
@@ -107,7 +108,8 @@ pub(super) async fn create_organization(
         Some(owner) => Some(user(services, owner).await?),
         None => None,
     };
-    services.accounts.create_organization(name, id).await?;
+    let new = NewOrganization::named(name, id);
+    services.accounts.create_organization(new).await?;
     Ok(match owner {
         Some(owner) => format!("organization {name} created, administered by {owner}"),
         None => format!("organization {name} created; only superusers administer it"),

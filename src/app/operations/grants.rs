@@ -4,7 +4,7 @@ use super::message::{GrantRow, Row};
 use super::repositories::{Located, locate};
 use super::{Failure, GranteeName, Report, RepositoryPath, accounts, robots};
 use crate::app::assemble::Services;
-use crate::model::{Grantee, RobotName, Role, TeamId};
+use crate::model::{Grantee, Performer, RobotName, Role, TeamId};
 use crate::registry;
 
 /// Grants read in one go.
@@ -51,7 +51,9 @@ pub(super) async fn set(
 ) -> Result<String, Failure> {
     let located = locate(services, path).await?;
     let grantee = find(services, &located, path, name).await?;
-    services.accounts.grant(located.id, grantee, role).await?;
+    let by = Performer::SYSTEM;
+    let granted = services.accounts.grant(located.id, grantee, role, &by);
+    granted.await?;
     Ok(format!("{name} has {role} on {path}"))
 }
 
@@ -63,7 +65,9 @@ pub(super) async fn remove(
 ) -> Result<String, Failure> {
     let located = locate(services, path).await?;
     let grantee = find(services, &located, path, name).await?;
-    match services.accounts.revoke(located.id, grantee).await? {
+    let by = Performer::SYSTEM;
+    let revoked = services.accounts.revoke(located.id, grantee, &by);
+    match revoked.await? {
         Some(role) => Ok(format!("{name} no longer has {role} on {path}")),
         None => Err(Failure::refused(format!(
             "nothing is granted to {name} on {path}; `entrepot permission ls {path}` shows what is"

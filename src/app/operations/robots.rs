@@ -5,7 +5,7 @@ use super::message::{Clear, NewRobot, RobotRow, Row};
 use super::repositories::{locate, namespace};
 use super::{Failure, Report};
 use crate::app::assemble::Services;
-use crate::model::{Actor, Grantee, NamespaceName, RobotName};
+use crate::model::{Grantee, NamespaceName, Performer, RobotName};
 
 /// Robots read in one go.
 const PAGE: usize = 500;
@@ -27,12 +27,14 @@ pub(super) async fn create(
     }
     let made = services
         .accounts
-        .create_robot(name, &new.description, &Actor::System);
+        .create_robot(name, &new.description, &Performer::SYSTEM);
     let (id, token) = made.await?;
     report.row(Row::Token(Clear(token))).await?;
     for (repository, role) in grants {
         let grantee = Grantee::Robot(id);
-        services.accounts.grant(repository, grantee, role).await?;
+        let by = Performer::SYSTEM;
+        let granted = services.accounts.grant(repository, grantee, role, &by);
+        granted.await?;
     }
     Ok(format!("robot {name} created"))
 }
@@ -48,7 +50,7 @@ pub(super) async fn regenerate(
     }
     let token = services
         .accounts
-        .regenerate_robot_token(name, &Actor::System);
+        .regenerate_robot_token(name, &Performer::SYSTEM);
     report.row(Row::Token(Clear(token.await?))).await?;
     Ok(format!(
         "robot {name} has a new token; the one before counts no more"
@@ -88,7 +90,8 @@ pub(super) async fn remove(services: &Services, name: &RobotName) -> Result<Stri
     if services.accounts.robot_by_name(name).await?.is_none() {
         return Err(unknown(name));
     }
-    services.accounts.delete_robot(name, &Actor::System).await?;
+    let by = Performer::SYSTEM;
+    services.accounts.delete_robot(name, &by).await?;
     Ok(format!("robot {name} removed"))
 }
 

@@ -94,7 +94,9 @@ async fn a_robot_logs_in_with_its_token() {
         );
     }
     let name: RobotName = "alice+ci".parse().unwrap();
-    let renewed = site.accounts.regenerate_robot_token(&name, &Actor::System);
+    let renewed = site
+        .accounts
+        .regenerate_robot_token(&name, &Performer::SYSTEM);
     let renewed = renewed.await.unwrap();
     assert!(site.login("alice+ci", token).await.is_err(), "AZ-12");
     assert!(site.login("alice+ci", renewed.expose()).await.is_ok());
@@ -169,7 +171,10 @@ async fn a_disabled_account_is_told_so_with_the_right_secret_only() {
     for (name, secret) in logins {
         site.login(name, secret).await.unwrap();
     }
-    site.accounts.set_enabled(alice, false).await.unwrap();
+    site.accounts
+        .set_enabled(alice, false, &Performer::SYSTEM)
+        .await
+        .unwrap();
     for (name, secret) in logins {
         let refused = site.login(name, secret).await.unwrap_err().to_string();
         assert!(refused.contains("disabled"), "{refused}");
@@ -222,7 +227,10 @@ async fn a_changed_password_is_not_remembered() {
     site.login("alice", PASSWORD).await.unwrap();
     assert_eq!(site.counted(HASHED), 1);
     let changed = Secret::new("another horse".replace(' ', ":"));
-    site.accounts.set_password(alice, &changed).await.unwrap();
+    site.accounts
+        .set_password(alice, &changed, &Performer::SYSTEM)
+        .await
+        .unwrap();
     assert!(site.login("alice", PASSWORD).await.is_err());
     site.advance(1);
     site.login("alice", changed.expose()).await.unwrap();

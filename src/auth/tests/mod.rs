@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{Auth, AuthConfig, Error, Grant, Identity, Metrics, Parts};
 use crate::accounts::{self, Accounts, NewUser, PasswordCost, SealKey};
-use crate::model::{Actor, Clock, NamespaceName, RobotName, Secret, Timestamp, UserId};
+use crate::model::{Clock, NamespaceName, Performer, RobotName, Secret, Timestamp, UserId};
 use crate::oci::{Action, Actions};
 use crate::store::{self, Store};
 
@@ -72,11 +72,9 @@ impl Site {
 
     async fn user(&self, name: &str) -> UserId {
         let user = NewUser {
-            name: namespace(name),
             email: Some(format!("{name}@example.org")),
             password: Some(Secret::new(PASSWORD)),
-            superuser: false,
-            by: Actor::System,
+            ..NewUser::named(&namespace(name))
         };
         self.accounts.create_user(user).await.unwrap()
     }
@@ -84,13 +82,16 @@ impl Site {
     /// A robot and its token.
     async fn robot(&self, name: &str) -> Secret {
         let name: RobotName = name.parse().unwrap();
-        let made = self.accounts.create_robot(&name, "", &Actor::System).await;
+        let made = self
+            .accounts
+            .create_robot(&name, "", &Performer::SYSTEM)
+            .await;
         made.unwrap().1
     }
 
     async fn delete_robot(&self, name: &str) {
         let name: RobotName = name.parse().unwrap();
-        let deleted = self.accounts.delete_robot(&name, &Actor::System).await;
+        let deleted = self.accounts.delete_robot(&name, &Performer::SYSTEM).await;
         deleted.unwrap();
     }
 

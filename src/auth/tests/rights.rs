@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::super::{Allowed, Target};
 use super::*;
+use crate::accounts::NewOrganization;
 use crate::model::{
     Grantee, Member, NamespaceId, NamespaceKind, NamespaceRecord, RepositoryId, RepositoryRecord,
     Role, TeamRecord, TeamRole,
@@ -27,7 +28,10 @@ impl Acme {
         let owner = site.user("alice").await;
         let bob_id = site.user("bob").await;
         let name = namespace("acme");
-        let namespace = site.accounts.create_organization(&name, Some(owner)).await;
+        let namespace = site
+            .accounts
+            .create_organization(NewOrganization::named(&name, Some(owner)))
+            .await;
         let namespace = namespace.unwrap();
         let now = site.clock.now();
         let record = RepositoryRecord::new(namespace, "app".parse().unwrap(), now);
@@ -80,7 +84,7 @@ async fn grants_and_revocations_count_at_once() {
     for role in [Role::Read, Role::Write] {
         acme.site
             .accounts
-            .grant(acme.repository, bob, role)
+            .grant(acme.repository, bob, role, &Performer::SYSTEM)
             .await
             .unwrap();
         let allowed = acme.of(&acme.bob).await;
@@ -88,7 +92,7 @@ async fn grants_and_revocations_count_at_once() {
     }
     acme.site
         .accounts
-        .revoke(acme.repository, bob)
+        .revoke(acme.repository, bob, &Performer::SYSTEM)
         .await
         .unwrap();
     assert_eq!(acme.of(&acme.bob).await, Allowed::NONE);
@@ -98,15 +102,19 @@ async fn grants_and_revocations_count_at_once() {
 #[tokio::test]
 async fn a_creator_makes_repositories_while_in_the_team() {
     let acme = Acme::new().await;
-    let team = TeamRecord {
-        namespace: acme.namespace,
-        name: "makers".to_owned(),
-        role: TeamRole::Creator,
-        description: String::new(),
-    };
-    let team = acme.site.accounts.create_team(&team).await.unwrap();
+    let team = TeamRecord::new(acme.namespace, "makers".to_owned(), TeamRole::Creator);
+    let team = acme
+        .site
+        .accounts
+        .create_team(&team, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let bob = Member::User(acme.bob_id);
-    acme.site.accounts.add_member(team, bob).await.unwrap();
+    acme.site
+        .accounts
+        .add_member(team, bob, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let missing = Target {
         repository: None,
         ..acme.target()
@@ -117,7 +125,11 @@ async fn a_creator_makes_repositories_while_in_the_team() {
         !acme.of(&acme.bob).await.push,
         "others' repositories are theirs"
     );
-    acme.site.accounts.remove_member(team, bob).await.unwrap();
+    acme.site
+        .accounts
+        .remove_member(team, bob, &Performer::SYSTEM)
+        .await
+        .unwrap();
     let allowed = acme.site.auth.rights(&acme.bob, &missing).await.unwrap();
     assert_eq!(allowed, Allowed::NONE);
 }
@@ -163,7 +175,7 @@ async fn a_robot_has_what_it_is_granted() {
     let grantee = Grantee::Robot(id);
     acme.site
         .accounts
-        .grant(acme.repository, grantee, Role::Write)
+        .grant(acme.repository, grantee, Role::Write, &Performer::SYSTEM)
         .await
         .unwrap();
     let allowed = acme.of(&robot).await;

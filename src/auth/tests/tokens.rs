@@ -90,7 +90,10 @@ async fn a_token_dies_with_its_account() {
     for token in &tokens {
         site.auth.bearer(token).await.unwrap();
     }
-    site.accounts.set_enabled(alice, false).await.unwrap();
+    site.accounts
+        .set_enabled(alice, false, &Performer::SYSTEM)
+        .await
+        .unwrap();
     for token in &tokens {
         let refused = site.auth.bearer(token).await;
         assert!(
@@ -98,7 +101,10 @@ async fn a_token_dies_with_its_account() {
             "{refused:?}"
         );
     }
-    site.accounts.set_enabled(alice, true).await.unwrap();
+    site.accounts
+        .set_enabled(alice, true, &Performer::SYSTEM)
+        .await
+        .unwrap();
     for token in &tokens {
         site.auth.bearer(token).await.unwrap();
     }

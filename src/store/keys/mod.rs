@@ -7,11 +7,13 @@
 
 mod logs;
 mod oauth;
+mod people;
 
 use std::ops::Bound;
 
 pub(super) use logs::*;
 pub(super) use oauth::*;
+pub(super) use people::*;
 
 use crate::model::{
     AppTokenId, Grantee, Member, NamespaceId, NamespaceName, RepositoryId, Review, RobotId, TeamId,
@@ -117,11 +119,6 @@ pub(super) fn grantee(grantee: Grantee) -> Key {
 /// A grant on a repository.
 pub(super) fn grant(repository: RepositoryId, grantee: Grantee) -> Key {
     [&repository.0.to_be_bytes()[..], &self::grantee(grantee)].concat()
-}
-
-/// A repository that is granted to somebody: [`grant`] the other way round.
-pub(super) fn granted(grantee: Grantee, repository: RepositoryId) -> Key {
-    [&self::grantee(grantee)[..], &repository.0.to_be_bytes()].concat()
 }
 
 pub(super) fn app_token(id: AppTokenId) -> Key {
@@ -323,12 +320,6 @@ pub(super) fn read_member_team(key: &[u8]) -> Option<(NamespaceId, TeamId)> {
 /// To whom, in a key of [`grant`].
 pub(super) fn read_grant(key: &[u8]) -> Option<Grantee> {
     read_grantee(number(key)?.1)
-}
-
-/// The repository in a key of [`granted`].
-pub(super) fn read_granted(key: &[u8]) -> Option<RepositoryId> {
-    let (_, rest) = key.split_first()?;
-    read_number(number(rest)?.1).map(RepositoryId)
 }
 
 /// The token in a key of [`user_app_token`].

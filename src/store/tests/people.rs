@@ -8,8 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    AppTokenId, AppTokenRecord, Grantee, Member, NamespaceKind, NamespaceRecord, RobotId,
-    RobotRecord, Role, Sealed, SigningKeyRecord, TeamId, TeamRecord, TeamRole, UserId,
+    AppTokenId, AppTokenRecord, Doomed, Grantee, Member, NamespaceKind, NamespaceRecord,
+    PrototypeId, RepositoryRecord, RobotId, RobotRecord, Role, Sealed, SigningKeyRecord, TeamId,
+    TeamRecord, TeamRole, UserId,
 };
 use crate::store::keys::{self, Key};
 
@@ -62,8 +63,10 @@ proptest! {
     #[test]
     fn grants_sort_both_ways(v in vec((numbers(), grantees()), 0..20)) {
         sorts_alike(&v, |(of, grantee)| keys::grant(RepositoryId(*of), *grantee))?;
-        let v: Vec<_> = v.into_iter().map(|(of, grantee)| (grantee, of)).collect();
-        sorts_alike(&v, |(grantee, of)| keys::granted(*grantee, RepositoryId(*of)))?;
+        let v: Vec<_> = v.into_iter().map(|(of, grantee)| (grantee, of % 3, of)).collect();
+        sorts_alike(&v, |(grantee, within, of)| {
+            keys::granted(*grantee, NamespaceId(*within), RepositoryId(*of))
+        })?;
     }
 
     #[test]
@@ -78,8 +81,20 @@ proptest! {
         prop_assert_eq!(keys::read_member_team(&key), Some((namespace, TeamId(second))));
         let key = keys::grant(repository, grantee);
         prop_assert_eq!(keys::read_grant(&key), Some(grantee));
-        let key = keys::granted(grantee, repository);
-        prop_assert_eq!(keys::read_granted(&key), Some(repository));
+        let key = keys::granted(grantee, NamespaceId(second), repository);
+        let read = keys::read_granted(&key);
+        prop_assert_eq!(read, Some((NamespaceId(second), repository)));
+        let key = keys::namespace_team(namespace, TeamId(second));
+        prop_assert_eq!(keys::read_namespace_team(&key), Some(TeamId(second)));
+        let key = keys::namespace_member(namespace, member);
+        prop_assert_eq!(keys::read_namespace_member(&key), Some(member));
+        let key = keys::namespace_grantee(namespace, grantee);
+        prop_assert_eq!(keys::read_namespace_grantee(&key), Some(grantee));
+        let key = keys::prototype(namespace, PrototypeId(second));
+        prop_assert_eq!(keys::read_prototype(&key), Some(PrototypeId(second)));
+        for doomed in [Doomed::Namespace(namespace), Doomed::User(UserId(second))] {
+            prop_assert_eq!(keys::read_purge(&keys::purge(doomed)), Some(doomed));
+        }
         let key = keys::user_app_token(UserId(first), AppTokenId(second));
         prop_assert_eq!(keys::read_user_app_token(&key), Some(AppTokenId(second)));
     }
@@ -102,12 +117,7 @@ async fn write<T: Send + 'static>(
 }
 
 fn team(namespace: NamespaceId, name: &str) -> TeamRecord {
-    TeamRecord {
-        namespace,
-        name: name.to_owned(),
-        role: TeamRole::Member,
-        description: String::new(),
-    }
+    TeamRecord::new(namespace, name.to_owned(), TeamRole::Member)
 }
 
 fn robot(namespace: NamespaceId, name: &str) -> RobotRecord {
@@ -116,7 +126,9 @@ fn robot(namespace: NamespaceId, name: &str) -> RobotRecord {
         name: name.parse().unwrap(),
         description: String::new(),
         created: at(1),
+        last_accessed: None,
         token: Sealed(vec![1]),
+        federation: Vec::new(),
     }
 }
 
@@ -153,6 +165,7 @@ async fn a_user_comes_and_goes_with_its_namespace() {
     let next = write(&site, move |tx| {
         tx.users().remove(id)?;
         tx.users().remove(id)?;
+        tx.namespaces().remove(namespace)?;
         assert_eq!(tx.namespaces().record(namespace)?, None);
         assert!(!tx.users().has_any()?);
         tx.users().create(&again, at(3))
@@ -204,6 +217,11 @@ async fn robots_and_teams_are_named_within_their_namespace() {
     let site = Site::new();
     let other = NamespaceId(2);
     let ids = write(&site, move |tx| {
+        for (id, name) in [(ORGANIZATION, "acme"), (other, "other")] {
+            let kind = NamespaceKind::Organization;
+            let record = NamespaceRecord::new(name.parse().unwrap(), kind, at(1));
+            assert_eq!(tx.namespaces().create(&record)?, id);
+        }
         tx.teams().create(&team(other, "devs"))?;
         tx.robots().create(&robot(other, "other+ci"))?;
         Ok((
@@ -409,25 +427,77 @@ impl Expected {
         }
         for to in GRANTEES {
             let of = self.grants.keys().filter(|(_, of)| *of == to);
-            let expected: Vec<_> = of.map(|(on, _)| RepositoryId(*on)).collect();
+            let expected: Vec<_> = of.map(|(on, _)| (home(*on), RepositoryId(*on))).collect();
             assert_eq!(tx.permissions().of_grantee(to, None, 9)?, expected);
+        }
+        for namespace in [NamespaceId(1), NamespaceId(2)] {
+            self.check_within(tx, namespace)?;
         }
         Ok(())
     }
+
+    /// Compares what is listed and counted below a namespace.
+    fn check_within(&self, tx: &ReadTx, namespace: NamespaceId) -> Result<(), Error> {
+        let is_within = |team: u64| NamespaceId(1 + team / 3) == namespace;
+        let teams = self.teams.iter().filter(|team| is_within(**team));
+        let listed = tx.teams().by_age(namespace, None, 9)?;
+        let listed: Vec<_> = listed.into_iter().map(|(team, _)| team.0).collect();
+        assert_eq!(listed, teams.copied().collect::<Vec<_>>());
+        let members: BTreeSet<_> = self
+            .memberships
+            .iter()
+            .filter(|(team, _)| is_within(*team))
+            .map(|(_, member)| *member)
+            .collect();
+        let listed = tx.teams().members_within(namespace, None, 9)?;
+        assert_eq!(listed, members.iter().copied().collect::<Vec<_>>());
+        for member in MEMBERS {
+            let found = tx.teams().is_member(namespace, member)?;
+            assert_eq!(found, members.contains(&member));
+        }
+        let granted = self.grants.keys().filter(|(on, _)| home(*on) == namespace);
+        let granted: BTreeSet<_> = granted.copied().collect();
+        let grantees: BTreeSet<_> = granted.iter().map(|(_, to)| *to).collect();
+        let listed = tx.permissions().grantees(namespace, None, 9)?;
+        assert_eq!(listed, grantees.into_iter().collect::<Vec<_>>());
+        for to in GRANTEES {
+            let of = granted.iter().filter(|(_, of)| *of == to);
+            let expected: Vec<_> = of.map(|(on, _)| RepositoryId(*on)).collect();
+            let found = tx.permissions().of_grantee_within(to, namespace, None, 9)?;
+            assert_eq!(found, expected);
+        }
+        for team in &self.teams {
+            let record = tx
+                .teams()
+                .record(TeamId(*team))?
+                .expect("the team is there");
+            let members = self.memberships.iter().filter(|(of, _)| of == team).count();
+            let to = Grantee::Team(TeamId(*team));
+            let grants = self.grants.keys().filter(|(_, of)| *of == to).count();
+            let counts = (record.members as usize, record.repositories as usize);
+            assert_eq!(counts, (members, grants));
+        }
+        Ok(())
+    }
+}
+
+/// The namespace of a repository: 1 for the first two, 2 for the third.
+fn home(repository: u64) -> NamespaceId {
+    NamespaceId(1 + repository / 3)
 }
 
 fn run(tx: &mut WriteTx<'_>, act: &Act) -> Result<(), Error> {
     match *act {
         Act::Join(team, member) => tx.teams().add_member(TeamId(team), MEMBERS[member]),
         Act::Leave(team, member) => tx.teams().remove_member(TeamId(team), MEMBERS[member]),
-        Act::LeaveAll(member) => tx.teams().leave_all(MEMBERS[member]),
+        Act::LeaveAll(member) => tx.teams().leave(MEMBERS[member], 99).map(|_| ()),
         Act::RemoveTeam(team) => tx.teams().remove(TeamId(team)),
         Act::Grant(on, to, role) => tx.permissions().put(RepositoryId(on), GRANTEES[to], role),
         Act::Revoke(on, to) => {
             let removed = tx.permissions().remove(RepositoryId(on), GRANTEES[to]);
             removed.map(|_| ())
         }
-        Act::ClearGrantee(to) => tx.permissions().clear_grantee(GRANTEES[to]),
+        Act::ClearGrantee(to) => tx.permissions().clear_grantee(GRANTEES[to], 99).map(|_| ()),
         Act::ClearRepository(on) => tx.permissions().clear_repository(RepositoryId(on)),
     }
 }
@@ -445,6 +515,11 @@ proptest! {
                 ..Expected::default()
             };
             write(&site, |tx| {
+                for id in 1..=REPOSITORIES {
+                    let name = id.to_string().parse().unwrap();
+                    let record = RepositoryRecord::new(home(id), name, at(1));
+                    assert_eq!(tx.repositories().create(&record)?, RepositoryId(id));
+                }
                 for id in 1..=TEAMS {
                     let record = team(NamespaceId(1 + id / 3), &id.to_string());
                     assert_eq!(tx.teams().create(&record)?, TeamId(id));

@@ -2,6 +2,7 @@
 //! cannot be forgotten at the edge.
 
 use super::{ApiError, ErrorKind};
+use crate::accounts::{NameFault, Noun};
 use crate::{accounts, auth, registry, store};
 
 impl From<auth::Error> for ApiError {
@@ -18,6 +19,11 @@ impl From<accounts::Error> for ApiError {
     fn from(error: accounts::Error) -> Self {
         match error {
             accounts::Error::Unknown { .. } => Self::not_found(),
+            accounts::Error::InvalidName {
+                noun,
+                ref name,
+                fault,
+            } => invalid_name(noun, name, fault),
             accounts::Error::NameTaken { .. }
             | accounts::Error::Exists { .. }
             | accounts::Error::Invalid { .. }
@@ -25,12 +31,33 @@ impl From<accounts::Error> for ApiError {
             | accounts::Error::NoOrganization { .. }
             | accounts::Error::GrantToOwner
             | accounts::Error::LastAdminTeam
-            | accounts::Error::TooManyTeams { .. }
-            | accounts::Error::OwnsRepositories { .. } => Self::refused(error),
+            | accounts::Error::OwnLastAdminTeam { .. }
+            | accounts::Error::LastAdmin
+            | accounts::Error::InTeam { .. }
+            | accounts::Error::NotInTeam { .. }
+            | accounts::Error::InvitedOther { .. }
+            | accounts::Error::TooManyPrototypes { .. }
+            | accounts::Error::TooManyTeams { .. } => Self::refused(error),
             accounts::Error::SealBroken { .. } => Self::failed(&error),
             accounts::Error::Stopping => Self::Unavailable,
             accounts::Error::Store(error) => error.into(),
         }
+    }
+}
+
+/// What is wrong with a name, in Quay's words and, for teams, in its other form.
+fn invalid_name(noun: Noun, name: &str, fault: NameFault) -> ApiError {
+    let rule = match (fault, noun) {
+        (NameFault::Form, _) => "Namespace must match expression ^([a-z0-9]+(?:[._-][a-z0-9]+)*)$",
+        (NameFault::Length, Noun::Team) => "Team must be between 2 and 255 characters in length",
+        (NameFault::Length, _) => "Namespace must be between 2 and 255 characters in length",
+    };
+    match noun {
+        Noun::Team => ApiError::refused(format!("Invalid team name {name}: {rule}")),
+        Noun::Robot => ApiError::invalid(format!(
+            "The name for the robot '{name}' is invalid: {rule}"
+        )),
+        _ => ApiError::invalid(format!("Invalid namespace {name}: {rule}")),
     }
 }
 

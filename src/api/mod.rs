@@ -91,8 +91,8 @@ impl Api {
         Ok(Self {
             site: routes::site(&rows)?,
             probes: routes::probes()?,
-            rows,
             state: Arc::new(State {
+                description: v1::Description::of(&rows),
                 proxy,
                 registry,
                 metrics,
@@ -109,6 +109,7 @@ impl Api {
                 features,
                 web,
             }),
+            rows,
         })
     }
 

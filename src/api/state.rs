@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 
+use super::v1::Description;
 use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::config::{Closed, Features, WebConfig};
@@ -91,6 +92,8 @@ pub(super) struct State {
     pub(super) library: ArcSwap<Option<NamespaceName>>,
     /// `FEATURE_REFERRERS_API`
     pub(super) referrers: bool,
+    /// What is told of the API.
+    pub(super) description: Description,
     pub(super) clock: Clock,
     pub(super) features: Features,
     /// What the API says of the site, and to whom it answers.

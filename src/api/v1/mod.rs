@@ -23,6 +23,7 @@
 
 mod body;
 mod context;
+mod discovery;
 mod dispatch;
 mod error;
 mod json;
@@ -33,6 +34,7 @@ mod view;
 
 use rows::{Row, Rows};
 
+pub(super) use discovery::Description;
 pub(super) use dispatch::{answer, options};
 pub(super) use rows::Row as ApiRow;
 
@@ -49,4 +51,4 @@ pub(super) fn rows() -> Vec<Row> {
 type Resource = fn(&mut Rows);
 
 /// Every resource; in the order of their names.
-const RESOURCES: &[Resource] = &[];
+const RESOURCES: &[Resource] = &[discovery::routes];

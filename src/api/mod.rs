@@ -162,7 +162,7 @@ impl Api {
                     Door::Page(page) => routes::open(page, &self.state, exchange).await,
                     Door::Row(place) => {
                         let Some(values) = values.decoded() else {
-                            return routes::not_found(&request);
+                            return routes::not_found(&request, &self.state.url(exchange));
                         };
                         let row = &self.rows[place];
                         v1::answer(&self.state, exchange, row, values, request).await
@@ -176,7 +176,7 @@ impl Api {
                 answer.headers_mut().insert(::http::header::ALLOW, allow);
                 answer
             }
-            Match::NotFound => routes::not_found(&request),
+            Match::NotFound => routes::not_found(&request, &self.state.url(exchange)),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::pages::{self, Probe};
 use super::state::State;
-use super::v1::ApiRow;
+use super::v1::{ApiError, ApiRow};
 use crate::http::{Error, Exchange, Request, Response, Router, Table, response};
 
 /// What stands behind a route.
@@ -110,18 +110,16 @@ pub(super) fn method_not_allowed(request: &Request) -> Response {
 }
 
 /// 404 in the form that the client reads: JSON for programs that say so, text for all others.
-pub(super) fn not_found(request: &Request) -> Response {
+pub(super) fn not_found(request: &Request, site: &str) -> Response {
     let accept = request
         .headers()
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     let wants_json = accept.is_some_and(|accept| accept.contains("json"))
         || request.uri().path().starts_with("/api/");
-    if wants_json {
-        let body = json!({ "status": 404, "title": "not_found", "detail": "Not Found" });
-        response::json(StatusCode::NOT_FOUND, &body)
-    } else {
-        response::text(StatusCode::NOT_FOUND, "There is nothing here.\n")
+    match wants_json {
+        true => ApiError::not_found().answer(site),
+        false => response::text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
     }
 }
 

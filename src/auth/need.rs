@@ -44,4 +44,18 @@ impl Need {
             Self::Superuser => Some(Scope::SuperUser),
         }
     }
+
+    /// In words, for the description of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::User(_) => "user",
+            Self::Repository(Role::Read) => "repository:read",
+            Self::Repository(Role::Write) => "repository:write",
+            Self::Repository(Role::Admin) => "repository:admin",
+            Self::Organization(Part::Member) => "organization:member",
+            Self::Organization(Part::Admin) => "organization:admin",
+            Self::Superuser => "superuser",
+        }
+    }
 }

@@ -85,6 +85,9 @@ fn operation(row: &Row) -> Value {
         "summary": row.summary,
         "tags": [row.group],
         "parameters": parameters,
+        // Beyond the scope: what the caller must be, and whether the login must be recent.
+        "x-need": row.need.as_str(),
+        "x-requires-fresh-login": row.is_fresh,
     });
     if let Some(body) = &row.body {
         let schema = json!({ "$ref": format!("#/components/schemas/{}", body.name) });

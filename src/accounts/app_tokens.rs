@@ -1,10 +1,19 @@
 //! App tokens: long secrets that a user makes for a program, good for all that the user may.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::name::check_description;
 use super::secret::{self, AppTokenCode};
 use super::{Accounts, Error, Noun};
-use crate::model::{AppTokenId, AppTokenRecord, Secret, Timestamp, UserId};
-use crate::store::{ReadTx, WriteTx};
+use crate::model::{
+    AppTokenId, AppTokenRecord, LogEntry, LogKind, Performer, Secret, Timestamp, UserId, UserRecord,
+};
+use crate::store::{PAGE_ROWS, ReadTx, WriteTx};
+
+/// How long an expired token is still listed (Quay: `EXPIRED_APP_SPECIFIC_TOKEN_GC`).
+const EXPIRED_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 impl Accounts {
     /// Makes an app token; returns it with its code of 120 letters and digits, which is shown once.
@@ -16,23 +25,29 @@ impl Accounts {
         user: UserId,
         title: &str,
         expires: Option<Timestamp>,
+        by: &Performer,
     ) -> Result<(AppTokenId, Secret), Error> {
         check_description(title)?;
         let code = AppTokenCode::random();
+        let (by, now) = (by.clone(), self.inner.clock.now());
         let record = AppTokenRecord {
             user,
+            uuid: secret::new_uuid(),
             title: title.to_owned(),
             lookup: code.lookup.clone(),
             secret: secret::seal_app_token(&self.inner.seal, &code),
-            created: self.inner.clock.now(),
+            created: now,
             expires,
+            last_accessed: None,
         };
         let create = move |tx: &mut WriteTx<'_>| {
-            let known = tx.users().record(user)?.is_some();
-            known
-                .then_some(())
-                .ok_or(Error::Unknown { noun: Noun::User })?;
-            Ok(tx.app_tokens().create(&record)?)
+            let owner = tx.users().record(user)?;
+            let owner = owner.ok_or(Error::Unknown { noun: Noun::User })?;
+            forget_expired(tx, user, now)?;
+            let id = tx.app_tokens().create(&record)?;
+            let kind = LogKind::CreateAppSpecificToken;
+            tx.logs().append(&line(kind, now, &by, &owner, &record))?;
+            Ok(id)
         };
         let id = self.change(create).await?;
         tracing::info!(app_token.id = %id, user.id = %user, "an app token was made");
@@ -81,19 +96,102 @@ impl Accounts {
         self.inner.store.scan(list).await.map_err(Error::Store)
     }
 
+    /// The record of a token, if there is one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn app_token(&self, id: AppTokenId) -> Result<Option<AppTokenRecord>, Error> {
+        let record = self.inner.store.read(|tx| tx.app_tokens().record(id));
+        record.await.map_err(Error::Store)
+    }
+
+    /// The token of that uuid, if it is this user's (AZ-06).
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn app_token_by_uuid(
+        &self,
+        user: UserId,
+        uuid: &str,
+    ) -> Result<Option<(AppTokenId, AppTokenRecord)>, Error> {
+        let find = |tx: &ReadTx| tx.app_tokens().by_uuid(uuid);
+        let found = self.inner.store.read(find).await?;
+        Ok(found.filter(|(_, token)| token.user == user))
+    }
+
+    /// Up to `limit` tokens of everybody behind `after`, oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list_all_app_tokens(
+        &self,
+        after: Option<AppTokenId>,
+        limit: usize,
+    ) -> Result<Vec<(AppTokenId, AppTokenRecord)>, Error> {
+        let list = move |tx: &ReadTx| tx.app_tokens().list(after, limit);
+        self.inner.store.scan(list).await.map_err(Error::Store)
+    }
+
+    /// The whole code of a token, which its user can be shown again.
+    ///
+    /// # Errors
+    /// [`Error::SealBroken`].
+    pub fn app_token_code(&self, token: &AppTokenRecord) -> Result<Secret, Error> {
+        let secret = secret::open_app_token(&self.inner.seal, token)?;
+        Ok(Secret::new(format!("{}{}", token.lookup, secret.expose())))
+    }
+
     /// Removes a token of this user.
     ///
     /// # Errors
     /// [`Error::Unknown`] if there is none, or it is another user's (AZ-06).
-    pub async fn revoke_app_token(&self, user: UserId, id: AppTokenId) -> Result<(), Error> {
-        let revoke = move |tx: &mut WriteTx<'_>| match tx.app_tokens().record(id)? {
-            Some(token) if token.user == user => Ok(tx.app_tokens().remove(id)?),
-            Some(_) | None => Err(Error::Unknown {
-                noun: Noun::AppToken,
-            }),
+    pub async fn revoke_app_token(
+        &self,
+        user: UserId,
+        id: AppTokenId,
+        by: &Performer,
+    ) -> Result<(), Error> {
+        let (by, now) = (by.clone(), self.inner.clock.now());
+        let revoke = move |tx: &mut WriteTx<'_>| {
+            let token = tx.app_tokens().record(id)?;
+            let token = token
+                .filter(|token| token.user == user)
+                .ok_or(Error::Unknown {
+                    noun: Noun::AppToken,
+                })?;
+            tx.app_tokens().remove(id)?;
+            if let Some(owner) = tx.users().record(user)? {
+                let kind = LogKind::RevokeAppSpecificToken;
+                tx.logs().append(&line(kind, now, &by, &owner, &token))?;
+            }
+            Ok(())
         };
         self.change(revoke).await?;
         tracing::info!(app_token.id = %id, user.id = %user, "an app token was revoked");
         Ok(())
     }
+}
+
+/// Removes what expired long ago, so that nobody's list grows for ever.
+fn forget_expired(tx: &mut WriteTx<'_>, user: UserId, now: Timestamp) -> Result<(), Error> {
+    for (id, token) in tx.app_tokens().of_user(user, None, PAGE_ROWS)? {
+        if token.expires.is_some_and(|end| end + EXPIRED_KEPT < now) {
+            tx.app_tokens().remove(id)?;
+        }
+    }
+    Ok(())
+}
+
+fn line(
+    kind: LogKind,
+    now: Timestamp,
+    by: &Performer,
+    owner: &UserRecord,
+    token: &AppTokenRecord,
+) -> LogEntry {
+    let line = LogEntry::new(kind, now, by).within(owner.namespace);
+    line.with(json!({
+        "app_specific_token_title": token.title,
+        "app_specific_token": token.uuid,
+    }))
 }

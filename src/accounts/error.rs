@@ -63,6 +63,8 @@ pub enum Error {
     TooManyPrototypes { limit: usize },
     #[error("nobody is in more than {limit} teams of one organisation")]
     TooManyTeams { limit: usize },
+    #[error("Token limit reached: maximum {limit} non-expired tokens per application")]
+    TokenLimit { limit: u64 },
     /// A secret at rest was sealed under another key, or was damaged. Trying again cannot help.
     #[error("the secret of this {noun} cannot be opened with the installation's key")]
     SealBroken { noun: Noun },
@@ -98,6 +100,9 @@ pub enum Noun {
     Invitation,
     Prototype,
     AppToken,
+    Application,
+    OauthToken,
+    Assignment,
     Namespace,
     Repository,
 }
@@ -113,6 +118,9 @@ impl fmt::Display for Noun {
             Self::Invitation => "invitation",
             Self::Prototype => "default permission",
             Self::AppToken => "app token",
+            Self::Application => "application",
+            Self::OauthToken => "token of an application",
+            Self::Assignment => "assignment",
             Self::Namespace => "namespace",
             Self::Repository => "repository",
         })

@@ -15,6 +15,8 @@
 //! configuration names. There is no account that nobody made (AU-05).
 
 mod app_tokens;
+mod applications;
+mod assignments;
 mod error;
 mod federation;
 mod invitations;
@@ -22,6 +24,7 @@ mod members;
 mod metrics;
 mod name;
 mod namespaces;
+mod oauth_tokens;
 mod organizations;
 mod password;
 mod permissions;
@@ -41,11 +44,14 @@ mod uses;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub use applications::{Application, ApplicationFields, RESERVED_APPLICATION};
+pub use assignments::NewAssignment;
 pub use error::{Error, Noun};
 pub use invitations::{Answered, Joined};
 pub use members::{Affiliation, Person};
 pub use metrics::Metrics;
 pub use name::{NameFault, namespace_name, robot_name};
+pub use oauth_tokens::{NamedToken, NewOauthToken, OAUTH_TOKEN_LIFE, OauthToken};
 pub use organizations::{NewOrganization, OrganizationChange};
 pub use password::PasswordCost;
 pub use permissions::Granted;
@@ -54,7 +60,7 @@ pub use prototypes::{Associate, Delegate, Prototype};
 pub use purge::Purged;
 pub use rights::{Principal, Rights};
 pub use seal::SealKey;
-pub use secret::{OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
+pub use secret::{OAUTH_TOKEN_LOOKUP, is_oauth_token, new_oauth_code, oauth_token_hash};
 pub use teams::TEAMS_OF_A_MEMBER;
 pub use users::NewUser;
 

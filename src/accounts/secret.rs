@@ -4,7 +4,9 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{Error, Noun, SealKey};
-use crate::model::{AppTokenRecord, NamespaceId, RobotRecord, Sealed, Secret};
+use crate::model::{
+    AppTokenRecord, NamespaceId, OauthApplicationRecord, RobotRecord, Sealed, Secret,
+};
 
 /// Characters of a robot's token (Quay).
 const ROBOT_TOKEN: usize = 64;
@@ -19,6 +21,7 @@ pub const OAUTH_TOKEN_LOOKUP: usize = 20;
 const OAUTH_TOKEN: usize = 40;
 
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const BOTH_CASES: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Whether a text has the form of an OAuth token.
 pub fn is_oauth_token(text: &str) -> bool {
@@ -33,6 +36,16 @@ pub fn oauth_token_hash(token: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     hash
+}
+
+/// A new OAuth token, both halves.
+pub(super) fn new_oauth_token() -> Secret {
+    Secret::new(random_of(BOTH_CASES, OAUTH_TOKEN))
+}
+
+/// A new authorization code, as long as a token (Quay).
+pub fn new_oauth_code() -> Secret {
+    Secret::new(random_of(BOTH_CASES, OAUTH_TOKEN))
 }
 
 /// A new app token: by which it is found, and what proves it.
@@ -97,6 +110,18 @@ pub(super) fn open_robot_token(key: &SealKey, robot: &RobotRecord) -> Result<Sec
     open(key, &robot.token, &context, Noun::Robot)
 }
 
+pub(super) fn seal_client_secret(key: &SealKey, client_id: &str, secret: &Secret) -> Sealed {
+    key.seal(secret.expose().as_bytes(), &client_context(client_id))
+}
+
+pub(super) fn open_client_secret(
+    key: &SealKey,
+    application: &OauthApplicationRecord,
+) -> Result<Secret, Error> {
+    let context = client_context(&application.client_id);
+    open(key, &application.client_secret, &context, Noun::Application)
+}
+
 pub(super) fn seal_app_token(key: &SealKey, code: &AppTokenCode) -> Sealed {
     let context = app_token_context(&code.lookup);
     key.seal(code.secret.expose().as_bytes(), &context)
@@ -117,6 +142,10 @@ fn robot_context(namespace: NamespaceId, short: &str) -> Vec<u8> {
     format!("robot token of {namespace}+{short}").into_bytes()
 }
 
+fn client_context(client_id: &str) -> Vec<u8> {
+    format!("client secret of {client_id}").into_bytes()
+}
+
 fn app_token_context(lookup: &str) -> Vec<u8> {
     format!("app token {lookup}").into_bytes()
 }
@@ -128,7 +157,7 @@ fn open(key: &SealKey, sealed: &Sealed, context: &[u8], noun: Noun) -> Result<Se
 }
 
 /// That many upper-case letters and digits.
-fn random(length: usize) -> String {
+pub(super) fn random(length: usize) -> String {
     random_of(ALPHABET, length)
 }
 
@@ -167,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_oauth_token_has_forty_letters_and_is_kept_hashed() {
-        let token = "aB3".repeat(13) + "z";
+        let token = new_oauth_token().expose().to_owned();
         assert!(is_oauth_token(&token));
         for bad in ["", "a", &"a".repeat(39), &"-".repeat(40), &"é".repeat(20)] {
             assert!(!is_oauth_token(bad), "{bad}");

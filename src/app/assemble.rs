@@ -197,6 +197,7 @@ fn auth_config(config: &Config) -> AuthConfig {
         anonymous_access: config.access.anonymous,
         superusers_full_access: config.access.superusers_full_access,
         app_tokens: config.access.app_tokens,
+        encrypted_passwords_only: config.features.require_encrypted_basic_auth,
         robots: config.access.robots.clone(),
         super_users: config.super_users.clone(),
         ..AuthConfig::default()

@@ -1,21 +1,24 @@
 //! Name and password, as `docker login` sends them.
 //!
-//! The name tells what the password is (Quay): `$app` an app token, a name with `+` a robot's token,
-//! any other a user's password. `accounts` compares robots and app tokens in constant time and hashes
+//! The name tells what the password is (Quay): `$app` an app token, `$oauthtoken` a token of an
+//! application, a name with `+` a robot's token, any other a user's password, plain or encrypted. The web
+//! takes plain ones of users only ([`Basic::sign_in`]). `accounts` compares robots and app tokens in constant time and hashes
 //! passwords: one at a time for a source and slower after failures (`throttle`), an unknown
 //! name at the price of a known one (AU-09). That an account is disabled is told only to who had the
 //! right secret.
 
 use std::net::IpAddr;
 
+use super::encrypted::Encrypted;
 use super::error::RefusedKind;
-use super::lookup::Lookup;
+use super::lookup::{Living, Lookup};
 use super::metrics::{Credential, Outcome};
 use super::remembered::{Mac, Remembered, Right};
-use super::throttle::{Account, Source, Throttle};
+use super::throttle::{Account, Source, Throttle, Turn};
+use super::uses::{Used, Uses};
 use super::{Error, Identity, Metrics};
 use crate::accounts::Accounts;
-use crate::model::{Clock, RobotName, Secret, UserId, UserRecord};
+use crate::model::{Clock, Member, RobotName, Secret, UserId, UserRecord};
 
 /// Longest password that is looked at: a JSON key file pasted in whole reaches a refusal that tells.
 const PASSWORD_BYTES: usize = 8 * 1024;
@@ -25,6 +28,8 @@ const USERNAME_BYTES: usize = 512;
 
 pub(super) struct Basic {
     pub(super) lookup: Lookup,
+    pub(super) uses: Uses,
+    pub(super) encrypted: Encrypted,
     accounts: Accounts,
     clock: Clock,
     /// `FEATURE_APP_SPECIFIC_TOKENS`
@@ -37,6 +42,7 @@ pub(super) struct Basic {
 /// What a user name says that the password is.
 enum Claimed {
     AppToken,
+    OauthToken,
     Robot,
     User,
     Refused(RefusedKind),
@@ -46,7 +52,7 @@ impl Claimed {
     fn by(username: &str) -> Self {
         match username {
             "$token" => Self::Refused(RefusedKind::AccessToken),
-            "$oauthtoken" => Self::Refused(RefusedKind::OauthToken),
+            "$oauthtoken" => Self::OauthToken,
             "$app" => Self::AppToken,
             name if name.contains('+') && !name.contains('@') => Self::Robot,
             _ => Self::User,
@@ -56,6 +62,7 @@ impl Claimed {
     const fn credential(&self) -> Credential {
         match self {
             Self::AppToken => Credential::AppToken,
+            Self::OauthToken => Credential::Oauth,
             Self::Robot => Credential::Robot,
             Self::User => Credential::Password,
             Self::Refused(_) => Credential::Other,
@@ -78,10 +85,13 @@ impl Basic {
         accounts: Accounts,
         clock: Clock,
         app_tokens: bool,
+        encrypted: Encrypted,
         metrics: Metrics,
     ) -> Self {
         Self {
             lookup,
+            uses: Uses::new(accounts.clone()),
+            encrypted,
             accounts,
             clock,
             app_tokens,
@@ -122,6 +132,7 @@ impl Basic {
             Claimed::Refused(kind) => Err(Error::KindRefused(kind)),
             Claimed::AppToken if !self.app_tokens => Err(Error::KindRefused(RefusedKind::AppToken)),
             Claimed::AppToken if too_long => Err(Error::AppTokenRefused),
+            Claimed::OauthToken => self.oauth_token(password.expose()).await,
             Claimed::Robot if too_long => Err(Error::RobotRefused),
             Claimed::User if too_long => Err(Error::PasswordRefused),
             claimed => match self.recall(&given) {
@@ -141,18 +152,36 @@ impl Basic {
             Claimed::AppToken => self.app_token(given).await,
             Claimed::Robot => self.robot(given).await,
             Claimed::User => self.user(given, source.into()).await,
+            Claimed::OauthToken => self.oauth_token(given.password.expose()).await,
             Claimed::Refused(kind) => Err(Error::KindRefused(kind)),
         }
     }
 
+    async fn oauth_token(&self, token: &str) -> Result<Identity, Error> {
+        let living = self.oauth(token).await?;
+        let living = living.ok_or(Error::OauthTokenRefused)?;
+        Ok(living.identity)
+    }
+
+    /// Whose an OAuth token is, if it is good; notes its use.
+    pub(super) async fn oauth(&self, token: &str) -> Result<Option<Living>, Error> {
+        let living = self.lookup.oauth(token).await?;
+        if let Some(used) = living.as_ref().and_then(|living| living.oauth.as_ref()) {
+            self.uses
+                .note(Used::OauthToken(used.token), self.clock.now());
+        }
+        Ok(living)
+    }
+
     async fn app_token(&self, given: &Given<'_>) -> Result<Identity, Error> {
         let found = self.accounts.app_token_by_code(given.password).await?;
-        let (_, token) = found.ok_or(Error::AppTokenRefused)?;
+        let (id, token) = found.ok_or(Error::AppTokenRefused)?;
         let user = self.lookup.user(token.user).await?;
         let user = user.ok_or(Error::AppTokenRefused)?;
         let identity = self.enabled(token.user, &user)?;
         let right = Right {
             identity,
+            used: Used::AppToken(id),
             stored: self.remembered.stored(&token.secret.0),
             ends: token.expires,
         };
@@ -162,6 +191,9 @@ impl Basic {
     async fn robot(&self, given: &Given<'_>) -> Result<Identity, Error> {
         let name = given.username.parse::<RobotName>();
         let name = name.map_err(|_| Error::RobotRefused)?;
+        if !self.lookup.admits(&name) {
+            return Err(Error::RobotsDisallowed);
+        }
         let found = self.lookup.robot(&name).await?;
         let robot = found.ok_or(Error::RobotRefused)?;
         if !self
@@ -175,6 +207,7 @@ impl Basic {
         }
         let right = Right {
             identity: robot.identity(),
+            used: Used::Account(Member::Robot(robot.id)),
             stored: self.remembered.stored(&robot.record.token.0),
             ends: None,
         };
@@ -191,20 +224,74 @@ impl Basic {
             return Ok(identity);
         }
         let found = self.accounts.user_by_name(given.username).await?;
+        let opened = found
+            .as_ref()
+            .and_then(|(id, _)| self.encrypted.open(*id, given.password));
+        if opened.is_none() && self.encrypted.required {
+            return Err(Error::PlainPasswordRefused);
+        }
+        let password = opened.as_ref().unwrap_or(given.password);
+        let (id, record) = self.prove(&turn, given.username, found, password).await?;
+        let right = self.right(id, self.enabled(id, &record)?, &record);
+        Ok(self.note(given, right))
+    }
+
+    /// A user who gives name and password to the web. Nothing is remembered: it happens once, and what
+    /// the web takes other doors need not.
+    ///
+    /// # Errors
+    /// As [`Basic::identify`].
+    pub(super) async fn sign_in(
+        &self,
+        username: &str,
+        password: &Secret,
+        source: IpAddr,
+    ) -> Result<Identity, Error> {
+        let result = self.try_sign_in(username, password, source.into()).await;
+        let outcome = Outcome::of(&result);
+        self.metrics.count(Credential::Password, outcome);
+        result
+    }
+
+    async fn try_sign_in(
+        &self,
+        username: &str,
+        password: &Secret,
+        source: Source,
+    ) -> Result<Identity, Error> {
+        if password.expose().len() > PASSWORD_BYTES || username.len() > USERNAME_BYTES {
+            return Err(Error::PasswordRefused);
+        }
+        let turn = self.throttle.turn(source).await;
+        let found = self.accounts.user_by_name(username).await?;
+        let (id, record) = self.prove(&turn, username, found, password).await?;
+        let identity = self.enabled(id, &record)?;
+        self.uses
+            .note(Used::Account(Member::User(id)), self.clock.now());
+        Ok(identity)
+    }
+
+    /// Compares a password, slower after failures.
+    async fn prove(
+        &self,
+        turn: &Turn<'_>,
+        username: &str,
+        found: Option<(UserId, UserRecord)>,
+        password: &Secret,
+    ) -> Result<(UserId, UserRecord), Error> {
         let account = match &found {
             Some((id, _)) => Account::Known(*id),
-            None => Account::Unknown(given.username.to_ascii_lowercase().into()),
+            None => Account::Unknown(username.to_ascii_lowercase().into()),
         };
         let attempt = turn
             .begin(account, self.clock.now())
             .map_err(|retry_after| Error::Throttled { retry_after })?;
         let record = found.as_ref().map(|(_, record)| record);
         self.metrics.hashed.inc();
-        let is_right = self.accounts.verify_password(record, given.password).await;
-        let (id, record) = found.filter(|_| is_right).ok_or(Error::PasswordRefused)?;
+        let is_right = self.accounts.verify_password(record, password).await;
+        let proven = found.filter(|_| is_right).ok_or(Error::PasswordRefused)?;
         attempt.succeeded();
-        let right = self.right(self.enabled(id, &record)?, &record);
-        Ok(self.note(given, right))
+        Ok(proven)
     }
 
     /// The user, if only something else has changed since the password was verified.
@@ -217,16 +304,17 @@ impl Basic {
         let Some((id, record)) = found.filter(|(_, record)| record.enabled) else {
             return Ok(None);
         };
-        let right = self.right(self.lookup.of_user(id, &record), &record);
+        let right = self.right(id, self.lookup.of_user(id, &record), &record);
         let (mac, generation) = (&given.mac, given.generation);
         let carried = self.remembered.carry_over(mac, &right, generation, now);
         Ok(carried.then_some(right.identity))
     }
 
-    fn right(&self, identity: Identity, record: &UserRecord) -> Right {
+    fn right(&self, id: UserId, identity: Identity, record: &UserRecord) -> Right {
         let hash = record.password.as_deref().unwrap_or_default();
         Right {
             identity,
+            used: Used::Account(Member::User(id)),
             stored: self.remembered.stored(hash.as_bytes()),
             ends: None,
         }
@@ -243,12 +331,16 @@ impl Basic {
 
     fn recall(&self, given: &Given<'_>) -> Option<Identity> {
         let now = self.clock.now();
-        self.remembered.recall(&given.mac, given.generation, now)
+        let found = self.remembered.recall(&given.mac, given.generation, now);
+        let (identity, used) = found?;
+        self.uses.note(used, now);
+        Some(identity)
     }
 
     fn note(&self, given: &Given<'_>, right: Right) -> Identity {
         let (identity, now) = (right.identity.clone(), self.clock.now());
         let generation = given.generation;
+        self.uses.note(right.used, now);
         self.remembered.note(given.mac, right, generation, now);
         identity
     }

@@ -7,7 +7,6 @@
 
 use std::net::IpAddr;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -17,8 +16,7 @@ use super::metrics::{Credential, Outcome};
 use super::scope::Scopes;
 use super::session::Session;
 use super::{Auth, Error, Identity};
-use crate::accounts::{OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
-use crate::model::{NamespaceName, OauthTokenId, OauthUse, Performer, Secret, UserId};
+use crate::model::{NamespaceName, OauthUse, Performer, Secret, UserId};
 
 /// What a request shows of its sender.
 #[derive(Clone, Copy, Debug)]
@@ -147,29 +145,12 @@ impl Auth {
     }
 
     async fn look_at_oauth(&self, token: &str) -> Result<Option<(Identity, OauthUse)>, Error> {
-        let Some(id) = self.oauth_token_id(token).await? else {
-            return Ok(None);
-        };
-        let living = self.0.basic.lookup.living(Holder::Token(id)).await?;
+        let living = self.0.basic.oauth(token).await?;
         Ok(living.and_then(|living| {
             let Living {
                 identity, oauth, ..
             } = living;
             oauth.map(|used| (identity, used))
-        }))
-    }
-
-    /// The token of that text: found by its first half, proven by the hash of the whole (AU-09).
-    async fn oauth_token_id(&self, token: &str) -> Result<Option<OauthTokenId>, Error> {
-        if !is_oauth_token(token) {
-            return Ok(None);
-        }
-        let lookup = &token[..OAUTH_TOKEN_LOOKUP];
-        let found = self.0.basic.lookup.oauth_token(lookup).await?;
-        let hash = oauth_token_hash(token);
-        Ok(found.and_then(|(id, record)| {
-            let same = verify_slices_are_equal(&record.hash, &hash).is_ok();
-            same.then_some(id)
         }))
     }
 
@@ -191,6 +172,27 @@ impl Auth {
         let living = self.0.basic.lookup.living(Holder::User(login.user)).await?;
         let living = living.filter(|living| living.session_epoch == login.epoch);
         Ok(living.map(|living| (living.identity, session)))
+    }
+
+    /// Whose name and password these are, given to the web: a user's, plain.
+    ///
+    /// # Errors
+    /// As [`Auth::basic`].
+    ///
+    /// # Cancel safety
+    /// Dropped, it counts as a failed attempt.
+    pub async fn sign_in(
+        &self,
+        username: &str,
+        password: &Secret,
+        source: IpAddr,
+    ) -> Result<Identity, Error> {
+        self.0.basic.sign_in(username, password, source).await
+    }
+
+    /// The password of a user as clients may keep it in their files.
+    pub fn encrypt_password(&self, user: UserId, password: &Secret) -> Secret {
+        self.0.basic.encrypted.seal(user, password)
     }
 
     /// Whether the caller has shown a password recently, for what must not be done by whoever finds a

@@ -17,6 +17,17 @@ pub enum Error {
     RobotRefused,
     #[error("Invalid app token: it is unknown, revoked or expired")]
     AppTokenRefused,
+    #[error("Invalid OAuth token: it is unknown, revoked or expired")]
+    OauthTokenRefused,
+    /// `ROBOTS_DISALLOW`; Quay's words (SC-066).
+    #[error("Robot accounts have been disabled. Please contact your administrator.")]
+    RobotsDisallowed,
+    /// `FEATURE_REQUIRE_ENCRYPTED_BASIC_AUTH`; told before any password is looked at.
+    #[error(
+        "Client login with unencrypted passwords is disabled. Please generate an encrypted password \
+         in the user admin panel for use here."
+    )]
+    PlainPasswordRefused,
     /// Credentials of a kind that nothing here takes.
     #[error("{0}")]
     KindRefused(RefusedKind),
@@ -56,8 +67,6 @@ impl Error {
 pub enum RefusedKind {
     /// `$token`
     AccessToken,
-    /// `$oauthtoken`
-    OauthToken,
     /// `$app`, while `FEATURE_APP_SPECIFIC_TOKENS` is off.
     AppToken,
 }
@@ -67,9 +76,6 @@ impl std::fmt::Display for RefusedKind {
         f.write_str(match self {
             Self::AccessToken => {
                 "Access tokens ($token) are not accepted here; use a robot account or an app token"
-            }
-            Self::OauthToken => {
-                "OAuth tokens ($oauthtoken) are not accepted here; use a robot account or an app token"
             }
             Self::AppToken => "App tokens are switched off (FEATURE_APP_SPECIFIC_TOKENS)",
         })

@@ -6,11 +6,12 @@
 
 use std::collections::HashSet;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use moka::sync::Cache;
 
 use super::identity::{Holder, Identity};
 use super::scope::Scopes;
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
 use crate::config::RobotAccess;
 use crate::model::{
     Clock, NamespaceKind, NamespaceName, OauthTokenId, OauthTokenRecord, OauthUse, RobotId,
@@ -85,9 +86,6 @@ impl Lookup {
     }
 
     pub(super) async fn robot(&self, name: &RobotName) -> Result<Option<FoundRobot>, store::Error> {
-        if !self.robots.admits(name) {
-            return Ok(None);
-        }
         self.store
             .read(|tx| {
                 let Some((namespace, _)) = tx.namespaces().by_name(name.namespace())? else {
@@ -115,14 +113,26 @@ impl Lookup {
         Ok(living.filter(|living| self.is_good(living)))
     }
 
-    /// The OAuth token that begins so, expired or not.
-    pub(super) async fn oauth_token(
-        &self,
-        lookup: &str,
-    ) -> Result<Option<(OauthTokenId, OauthTokenRecord)>, store::Error> {
-        self.store
-            .read(|tx| tx.oauth_tokens().by_lookup(lookup))
-            .await
+    /// Whose the OAuth token of that text is, if it is good: found by its first half, proven by the
+    /// hash of the whole (AU-09).
+    pub(super) async fn oauth(&self, token: &str) -> Result<Option<Living>, store::Error> {
+        if !is_oauth_token(token) {
+            return Ok(None);
+        }
+        let lookup = &token[..OAUTH_TOKEN_LOOKUP];
+        let find = |tx: &ReadTx| tx.oauth_tokens().by_lookup(lookup);
+        let found = self.store.read(find).await?;
+        let hash = oauth_token_hash(token);
+        let same = |record: &OauthTokenRecord| verify_slices_are_equal(&record.hash, &hash).is_ok();
+        match found.filter(|(_, record)| same(record)) {
+            Some((id, _)) => self.living(Holder::Token(id)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a robot of that name may be anybody (`ROBOTS_DISALLOW`).
+    pub(super) fn admits(&self, robot: &RobotName) -> bool {
+        self.robots.admits(robot)
     }
 
     fn is_good(&self, living: &Living) -> bool {
@@ -166,6 +176,11 @@ impl Lookup {
         let (Some(application), Some(owner)) = (application, owner) else {
             return Ok(None);
         };
+        // A deleted organisation's rows go later; what they say ended at once.
+        let organization = tx.namespaces().record(application.namespace)?;
+        if organization.is_none_or(|record| record.deleted.is_some()) {
+            return Ok(None);
+        }
         let home = tx.namespaces().record(application.namespace)?;
         if home.is_none_or(|home| home.deleted.is_some()) {
             return Ok(None);

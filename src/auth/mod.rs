@@ -13,6 +13,8 @@
 mod basic;
 mod caller;
 mod claims;
+mod codes;
+mod encrypted;
 mod error;
 mod grant;
 mod identity;
@@ -21,12 +23,14 @@ mod lookup;
 mod metrics;
 mod need;
 mod permits;
+mod redirect;
 mod remembered;
 mod rights;
 mod scope;
 mod session;
 mod throttle;
 mod token;
+mod uses;
 
 #[cfg(test)]
 mod tests;
@@ -37,18 +41,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use caller::{Caller, Means, Presented};
+pub use codes::Consent;
 pub use error::{Error, RefusedKind, TokenFault};
 pub use grant::Grant;
 pub use identity::Identity;
 pub use metrics::Metrics;
 pub use need::{Need, Part};
 pub use permits::{NamespacePermits, RepositoryPermits};
+pub use redirect::is_redirect_allowed;
 pub use rights::{Allowed, Target};
 pub use scope::{Scope, Scopes};
 pub use session::{Login, SESSION_COOKIE, Session};
 pub use token::Issued;
 
 use basic::Basic;
+use codes::Codes;
+use encrypted::Encrypted;
 use keys::Keys;
 use lookup::{Lookup, People};
 use metrics::{Credential, Outcome};
@@ -69,6 +77,8 @@ struct Inner {
     basic: Basic,
     tokens: Tokens,
     rules: Rules,
+    codes: Codes,
+    store: Store,
     clock: Clock,
     /// Under which sessions are sealed.
     session_key: SealKey,
@@ -97,6 +107,8 @@ pub struct AuthConfig {
     pub superusers_full_access: bool,
     /// `FEATURE_APP_SPECIFIC_TOKENS`
     pub app_tokens: bool,
+    /// `FEATURE_REQUIRE_ENCRYPTED_BASIC_AUTH`
+    pub encrypted_passwords_only: bool,
     /// `ROBOTS_DISALLOW` and its exceptions: which robots are anybody.
     pub robots: RobotAccess,
     /// `SUPER_USERS`, beside those whose account says it.
@@ -123,6 +135,7 @@ impl Default for AuthConfig {
             anonymous_access: true,
             superusers_full_access: false,
             app_tokens: true,
+            encrypted_passwords_only: false,
             robots: RobotAccess::All,
             super_users: Vec::new(),
             superusers: true,
@@ -169,6 +182,7 @@ impl Auth {
         let rotation = config.key_rotation;
         let seal = accounts.seal_key().clone();
         let session_key = seal.derived("sessions");
+        let encrypted = Encrypted::new(&seal, config.encrypted_passwords_only);
         let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
         let people = People {
             superusers: config.superusers,
@@ -177,7 +191,7 @@ impl Auth {
             unrestricted: config.unrestricted.map(|names| names.into_iter().collect()),
         };
         let (accounts_, clock_) = (accounts.clone(), clock.clone());
-        let lookup = Lookup::new(store, accounts_, clock_, people, config.robots);
+        let lookup = Lookup::new(store.clone(), accounts_, clock_, people, config.robots);
         let (service, lifetime) = (config.service, config.token_lifetime);
         Self(Arc::new(Inner {
             basic: Basic::new(
@@ -185,10 +199,13 @@ impl Auth {
                 accounts.clone(),
                 clock.clone(),
                 config.app_tokens,
+                encrypted,
                 metrics.clone(),
             ),
             tokens: Tokens::new(keys, service, lifetime, clock.clone(), metrics.clone()),
             rules: Rules::new(policy, accounts, metrics.clone()),
+            codes: Codes::new(clock.clone()),
+            store,
             clock,
             session_key,
             fresh_login: config.fresh_login,

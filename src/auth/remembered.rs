@@ -12,6 +12,7 @@ use aws_lc_rs::hmac;
 use moka::sync::Cache;
 
 use super::Identity;
+use super::uses::Used;
 use crate::model::{Secret, Timestamp};
 
 /// How long credentials count without being looked at again.
@@ -32,6 +33,7 @@ pub(super) struct Remembered {
 #[derive(Clone)]
 struct Entry {
     identity: Identity,
+    used: Used,
     generation: u64,
     /// Of what is stored to compare with.
     stored: Mac,
@@ -43,6 +45,7 @@ struct Entry {
 /// Credentials found right.
 pub(super) struct Right {
     pub(super) identity: Identity,
+    pub(super) used: Used,
     pub(super) stored: Mac,
     pub(super) ends: Option<Timestamp>,
 }
@@ -76,9 +79,9 @@ impl Remembered {
         credentials: &Mac,
         generation: u64,
         now: Timestamp,
-    ) -> Option<Identity> {
+    ) -> Option<(Identity, Used)> {
         let entry = self.fresh(credentials, now)?;
-        (entry.generation == generation).then_some(entry.identity)
+        (entry.generation == generation).then_some((entry.identity, entry.used))
     }
 
     /// Whether these credentials were verified a moment ago, under whatever generation.
@@ -116,6 +119,7 @@ impl Remembered {
     pub(super) fn note(&self, credentials: Mac, right: Right, generation: u64, now: Timestamp) {
         let entry = Entry {
             identity: right.identity,
+            used: right.used,
             generation,
             stored: right.stored,
             verified: now,
@@ -144,7 +148,7 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UserId;
+    use crate::model::{Member, UserId};
 
     fn right(remembered: &Remembered, ends: Option<Timestamp>) -> Right {
         Right {
@@ -157,6 +161,7 @@ mod tests {
                 scopes: crate::auth::Scopes::ALL,
                 token: None,
             },
+            used: Used::Account(Member::User(UserId(1))),
             stored: remembered.stored(b"hash"),
             ends,
         }

@@ -19,10 +19,13 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Writes last-used times and validations.
+    /// Writes last-used times, of content and of accounts, and validations.
     pub async fn flush(&self) {
         if let Err(error) = self.registry.flush_recency().await {
             tracing::warn!(%error, "last-used times could not be written");
+        }
+        if let Err(error) = self.auth.write_uses().await {
+            tracing::warn!(%error, "when accounts were last used could not be written");
         }
     }
 

@@ -21,6 +21,8 @@ impl std::fmt::Debug for Sealed {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct AppTokenRecord {
     pub user: UserId,
+    /// By which it is named where it can be seen without being used.
+    pub uuid: String,
     pub title: String,
     /// The first half of the token, by which it is found; not secret.
     pub lookup: String,
@@ -28,6 +30,7 @@ pub struct AppTokenRecord {
     pub secret: Sealed,
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
+    pub last_accessed: Option<Timestamp>,
 }
 
 /// A key that registry tokens are signed with.

@@ -1,6 +1,6 @@
-//! OAuth tokens: records by id, ids by lookup text, by application and by user.
+//! OAuth tokens: records by id, ids by lookup text, by uuid, by application and by user.
 //!
-//! Invariants: every record has its row in all three indexes; ids are never given twice.
+//! Invariants: every record has its row in all four indexes; ids are never given twice.
 
 use super::keys::{self, Span};
 use super::tables::Table;
@@ -22,11 +22,12 @@ impl<S: Reads> OauthTokens<S> {
 
     /// The token whose first half this is, if there is one.
     pub fn by_lookup(&self, lookup: &str) -> Result<Option<Row>, Error> {
-        let key = keys::name(lookup);
-        let Some(id) = self.0.tx().record(Table::OauthTokenLookups, &key)? else {
-            return Ok(None);
-        };
-        Ok(self.record(id)?.map(|record| (id, record)))
+        self.named(Table::OauthTokenLookups, lookup)
+    }
+
+    /// The token of that uuid, if there is one.
+    pub fn by_uuid(&self, uuid: &str) -> Result<Option<Row>, Error> {
+        self.named(Table::OauthTokenUuids, uuid)
     }
 
     /// Up to `limit` tokens of the application behind `after`, newest first.
@@ -57,6 +58,13 @@ impl<S: Reads> OauthTokens<S> {
         self.records(ids)
     }
 
+    fn named(&self, table: Table, name: &str) -> Result<Option<Row>, Error> {
+        let Some(id) = self.0.tx().record(table, &keys::name(name))? else {
+            return Ok(None);
+        };
+        Ok(self.record(id)?.map(|record| (id, record)))
+    }
+
     fn records(&self, ids: Vec<OauthTokenId>) -> Result<Vec<Row>, Error> {
         let mut tokens = Vec::with_capacity(ids.len());
         for id in ids {
@@ -80,6 +88,8 @@ impl OauthTokens<&mut WriteTx<'_>> {
         }
         let id = OauthTokenId(repositories::next_id(self.0, "last_oauth_token")?);
         self.0.put_record(Table::OauthTokenLookups, lookup, &id);
+        let uuid = keys::name(&record.uuid);
+        self.0.put_record(Table::OauthTokenUuids, uuid, &id);
         let key = keys::application_token(record.application, id);
         self.0.mark(Table::ApplicationTokens, key);
         let key = keys::user_oauth_token(record.user, id);
@@ -106,6 +116,8 @@ impl OauthTokens<&mut WriteTx<'_>> {
         };
         let lookup = keys::name(&record.lookup);
         self.0.remove(Table::OauthTokenLookups, lookup);
+        let uuid = keys::name(&record.uuid);
+        self.0.remove(Table::OauthTokenUuids, uuid);
         let key = keys::application_token(record.application, id);
         self.0.remove(Table::ApplicationTokens, key);
         let key = keys::user_oauth_token(record.user, id);

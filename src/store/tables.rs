@@ -89,6 +89,8 @@ tables! {
     AppTokens = "app_tokens.v1",
     /// lookup → app token
     AppTokenLookups = "app_token_lookups.v1",
+    /// uuid → app token
+    AppTokenUuids = "app_token_uuids.v1",
     /// (user, app token) → (): which tokens a user has
     UserAppTokens = "user_app_tokens.v1",
     /// application → `OauthApplicationRecord`
@@ -101,6 +103,8 @@ tables! {
     OauthTokens = "oauth_tokens.v1",
     /// lookup → OAuth token
     OauthTokenLookups = "oauth_token_lookups.v1",
+    /// uuid → OAuth token
+    OauthTokenUuids = "oauth_token_uuids.v1",
     /// (application, OAuth token, newest first) → ()
     ApplicationTokens = "application_tokens.v1",
     /// (user, OAuth token) → (): what a user has given to applications

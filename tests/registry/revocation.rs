@@ -122,7 +122,7 @@ async fn an_account_that_is_gone_is_nobody() {
     let bob_id = site.user("bob").await;
     site.grant(NAME, Grantee::User(bob_id), Role::Write).await;
     let (_, code) = accounts
-        .create_app_token(bob_id, "laptop", None)
+        .create_app_token(bob_id, "laptop", None, &Performer::default())
         .await
         .unwrap();
     let app = Who::Basic {
@@ -162,7 +162,7 @@ async fn an_account_that_is_gone_is_nobody() {
     }
     let tokens = accounts.list_app_tokens(bob_id, None, 10).await.unwrap();
     accounts
-        .revoke_app_token(bob_id, tokens[0].0)
+        .revoke_app_token(bob_id, tokens[0].0, &Performer::default())
         .await
         .unwrap();
     assert_refused(&site, &program[..1], &[401]).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entrepot::config::Config;
-use entrepot::model::{Grantee, Member, Role, TeamRole, Visibility};
+use entrepot::model::{Grantee, Member, Performer, Role, TeamRole, Visibility};
 use entrepot::oci::Digest;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ async fn every_door_takes_passwords_and_tokens() {
         .await;
     let (_, code) = site
         .accounts()
-        .create_app_token(ann, "laptop", None)
+        .create_app_token(ann, "laptop", None, &Performer::default())
         .await
         .unwrap();
     let app = Who::Basic {

@@ -60,9 +60,15 @@ async fn every_change_moves_the_generation() {
     moved("delete_team");
     accounts.delete_robot(&name, &by).await.unwrap();
     moved("delete_robot");
-    let (id, _) = accounts.create_app_token(ann, "ci", None).await.unwrap();
+    let (id, _) = accounts
+        .create_app_token(ann, "ci", None, &Performer::default())
+        .await
+        .unwrap();
     moved("create_app_token");
-    accounts.revoke_app_token(ann, id).await.unwrap();
+    accounts
+        .revoke_app_token(ann, id, &Performer::default())
+        .await
+        .unwrap();
     moved("revoke_app_token");
     let secret = Secret::new("correct-horse");
     accounts
@@ -174,7 +180,10 @@ async fn a_restart_keeps_everything() {
         .grant(app, grantee, Role::Write, &Performer::SYSTEM)
         .await
         .unwrap();
-    let made = site.accounts.create_app_token(ann, "laptop", None).await;
+    let made = site
+        .accounts
+        .create_app_token(ann, "laptop", None, &Performer::default())
+        .await;
     let (laptop, code) = made.unwrap();
 
     let site = site.reopened().await;

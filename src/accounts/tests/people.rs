@@ -231,7 +231,7 @@ async fn a_deleted_user_is_gone_at_once_and_its_rows_later() {
     granted.await.unwrap();
     let ci = site.robot("bob+ci").await;
     site.accounts
-        .create_app_token(bob, "laptop", None)
+        .create_app_token(bob, "laptop", None, system)
         .await
         .unwrap();
     let own = site.namespace("bob").await;

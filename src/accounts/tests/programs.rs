@@ -120,7 +120,9 @@ async fn an_app_token_is_found_by_its_code_until_it_expires() {
     let ann = site.user("ann").await;
     let accounts = &site.accounts;
     let expires = site.clock.now() + Duration::from_secs(60);
-    let made = accounts.create_app_token(ann, "ci", Some(expires)).await;
+    let made = accounts
+        .create_app_token(ann, "ci", Some(expires), &Performer::default())
+        .await;
     let (id, code) = made.unwrap();
     assert_eq!(code.expose().len(), 120);
     let (found, token) = accounts.app_token_by_code(&code).await.unwrap().unwrap();
@@ -143,8 +145,13 @@ async fn a_token_is_revoked_by_its_own_user_only() {
     let site = Site::new().await;
     let (ann, bob) = (site.user("ann").await, site.user("bob").await);
     let accounts = &site.accounts;
-    let (id, code) = accounts.create_app_token(ann, "ci", None).await.unwrap();
-    let refused = accounts.revoke_app_token(bob, id).await;
+    let (id, code) = accounts
+        .create_app_token(ann, "ci", None, &Performer::default())
+        .await
+        .unwrap();
+    let refused = accounts
+        .revoke_app_token(bob, id, &Performer::default())
+        .await;
     let noun = Noun::AppToken;
     assert!(matches!(refused, Err(Error::Unknown { noun: found }) if found == noun));
     assert_eq!(accounts.list_app_tokens(bob, None, 9).await.unwrap(), []);
@@ -152,9 +159,14 @@ async fn a_token_is_revoked_by_its_own_user_only() {
         accounts.list_app_tokens(ann, None, 9).await.unwrap().len(),
         1
     );
-    accounts.revoke_app_token(ann, id).await.unwrap();
+    accounts
+        .revoke_app_token(ann, id, &Performer::default())
+        .await
+        .unwrap();
     assert!(accounts.app_token_by_code(&code).await.unwrap().is_none());
     assert_eq!(accounts.list_app_tokens(ann, None, 9).await.unwrap(), []);
-    let nobody = accounts.create_app_token(UserId(99), "ci", None).await;
+    let nobody = accounts
+        .create_app_token(UserId(99), "ci", None, &Performer::default())
+        .await;
     assert!(matches!(nobody, Err(Error::Unknown { noun: Noun::User })));
 }

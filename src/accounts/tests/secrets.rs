@@ -1,7 +1,7 @@
 //! Secrets at rest.
 
 use super::*;
-use crate::model::SigningKeyRecord;
+use crate::model::{Performer, SigningKeyRecord};
 
 /// AU-10: the store's file alone tells no secret.
 #[tokio::test]
@@ -21,7 +21,10 @@ async fn the_file_holds_no_secret_in_clear() {
         .regenerate_robot_token(&name, &Performer::SYSTEM)
         .await;
     let regenerated = regenerated.unwrap();
-    let (_, code) = accounts.create_app_token(ann, "ci", None).await.unwrap();
+    let (_, code) = accounts
+        .create_app_token(ann, "ci", None, &Performer::default())
+        .await
+        .unwrap();
     let private_key = b"a-private-key-to-be-searched-for";
     let key = SigningKeyRecord {
         created: site.clock.now(),

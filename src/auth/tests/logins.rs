@@ -59,10 +59,7 @@ async fn unknown_and_wrong_are_the_same() {
 #[tokio::test]
 async fn kinds_that_are_not_taken_are_refused_by_name() {
     let site = Site::new().await;
-    for (name, kind) in [
-        ("$token", RefusedKind::AccessToken),
-        ("$oauthtoken", RefusedKind::OauthToken),
-    ] {
+    for (name, kind) in [("$token", RefusedKind::AccessToken)] {
         let refused = site.login(name, PASSWORD).await.unwrap_err();
         assert!(matches!(refused, Error::KindRefused(found) if found == kind));
         assert!(refused.to_string().contains(name) && refused.is_refusal());
@@ -109,12 +106,12 @@ async fn an_app_token_stands_for_its_user_until_it_ends() {
     let ends = site.clock.now() + Duration::from_secs(30);
     let made = site
         .accounts
-        .create_app_token(alice, "laptop", Some(ends))
+        .create_app_token(alice, "laptop", Some(ends), &Performer::default())
         .await;
     let (_, code) = made.unwrap();
     let (id, lasting) = site
         .accounts
-        .create_app_token(alice, "ci", None)
+        .create_app_token(alice, "ci", None, &Performer::default())
         .await
         .unwrap();
     for code in [&code, &lasting] {
@@ -128,7 +125,10 @@ async fn an_app_token_stands_for_its_user_until_it_ends() {
     site.advance(30);
     assert!(site.login("$app", code.expose()).await.is_err());
     assert!(site.login("$app", lasting.expose()).await.is_ok());
-    site.accounts.revoke_app_token(alice, id).await.unwrap();
+    site.accounts
+        .revoke_app_token(alice, id, &Performer::default())
+        .await
+        .unwrap();
     assert!(site.login("$app", lasting.expose()).await.is_err(), "AZ-12");
 }
 
@@ -142,7 +142,7 @@ async fn app_tokens_can_be_switched_off() {
     let alice = site.user("alice").await;
     let (_, code) = site
         .accounts
-        .create_app_token(alice, "ci", None)
+        .create_app_token(alice, "ci", None, &Performer::default())
         .await
         .unwrap();
     let refused = site.login("$app", code.expose()).await;
@@ -160,7 +160,7 @@ async fn a_disabled_account_is_told_so_with_the_right_secret_only() {
     let token = site.robot("alice+ci").await;
     let (_, code) = site
         .accounts
-        .create_app_token(alice, "ci", None)
+        .create_app_token(alice, "ci", None, &Performer::default())
         .await
         .unwrap();
     let logins = [

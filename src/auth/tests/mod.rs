@@ -1,5 +1,6 @@
 //! The room over a real store and real accounts.
 
+mod callers;
 mod forged;
 mod keys;
 mod logins;

@@ -135,11 +135,13 @@ fn robot(namespace: NamespaceId, name: &str) -> RobotRecord {
 fn token(user: UserId, lookup: &str) -> AppTokenRecord {
     AppTokenRecord {
         user,
+        uuid: format!("uuid of {lookup}"),
         title: "title".to_owned(),
         lookup: lookup.to_owned(),
         secret: Sealed(vec![1]),
         created: at(1),
         expires: None,
+        last_accessed: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
-use crate::{accounts, auth, registry, store};
+use crate::{accounts, auth, registry};
 
 impl From<auth::Error> for ApiError {
     fn from(error: auth::Error) -> Self {
@@ -37,10 +37,11 @@ impl From<accounts::Error> for ApiError {
             | accounts::Error::NotInTeam { .. }
             | accounts::Error::InvitedOther { .. }
             | accounts::Error::TooManyPrototypes { .. }
-            | accounts::Error::TooManyTeams { .. } => Self::refused(error),
+            | accounts::Error::TooManyTeams { .. }
+            | accounts::Error::TokenLimit { .. } => Self::refused(error),
             accounts::Error::SealBroken { .. } => Self::failed(&error),
             accounts::Error::Stopping => Self::Unavailable,
-            accounts::Error::Store(error) => error.into(),
+            accounts::Error::Store(error) => Self::failed(&error),
         }
     }
 }
@@ -58,12 +59,6 @@ fn invalid_name(noun: Noun, name: &str, fault: NameFault) -> ApiError {
             "The name for the robot '{name}' is invalid: {rule}"
         )),
         _ => ApiError::invalid(format!("Invalid namespace {name}: {rule}")),
-    }
-}
-
-impl From<store::Error> for ApiError {
-    fn from(error: store::Error) -> Self {
-        Self::failed(&error)
     }
 }
 
@@ -88,7 +83,7 @@ impl From<registry::Error> for ApiError {
             registry::Error::Corrupt { .. }
             | registry::Error::NoRandomness
             | registry::Error::Blob(_) => Self::failed(&error),
-            registry::Error::Store(error) => error.into(),
+            registry::Error::Store(error) => Self::failed(&error),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The REST API as its clients use it: JSON in, JSON out, with the token of somebody.
 
+use std::time::Duration;
+
+use entrepot::accounts::{ApplicationFields, NewOauthToken};
+use entrepot::model::{Performer, UserId};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -28,6 +32,28 @@ impl Site {
             site: self,
             token: None,
         }
+    }
+}
+
+impl Site {
+    /// A token for those scopes of the user, of an application in the user's own namespace.
+    pub(crate) async fn oauth_token(&self, user: UserId, scope: &str) -> String {
+        let accounts = self.accounts();
+        let record = accounts.user(user).await.unwrap().unwrap();
+        let fields = ApplicationFields {
+            name: "tests".to_owned(),
+            ..ApplicationFields::default()
+        };
+        let by = &Performer::SYSTEM;
+        let made = accounts.create_application(record.namespace, &fields, by);
+        let new = NewOauthToken {
+            application: made.await.unwrap().0,
+            user,
+            scope: scope.to_owned(),
+            life: Duration::from_secs(3600),
+        };
+        let token = accounts.create_oauth_token(new).await.unwrap();
+        token.expose().to_owned()
     }
 }
 

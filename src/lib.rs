@@ -14,7 +14,7 @@
 //!  7  api            jobs                    doors (HTTP in)      clock (time in)
 //!  6  proxy                                  what the product does
 //!  5  registry       auth                    content of a registry  who is asking, may they
-//!  4  quota          accounts                limits; what goes first    people and robots
+//!  4  quota          accounts      notify    limits; people and robots; the usage log, inboxes
 //!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
 //!  2  config                                 what the operator said, checked
 //!  1  model                                  nouns we store
@@ -65,6 +65,10 @@
 //! in one transaction that what it names is here, its row, its referrer entry and its tags, which move only
 //! through `registry::pointing`.
 //!
+//! **Usage log.** What changes something writes its line in the transaction of the change. What changes
+//! nothing (a pull, a login) is noted in memory by `notify`, equal acts of a minute together, and written
+//! with others within half a minute.
+//!
 //! **Deletion.** One transaction: the tag ends, or the manifest is marked and all its tags end; a lifetime is
 //! written from which it can be restored, and a review for when it no longer can. The bytes stay.
 //!
@@ -82,6 +86,7 @@ pub mod config;
 pub mod http;
 pub mod jobs;
 pub mod model;
+pub mod notify;
 pub mod oci;
 pub mod outbound;
 pub mod proxy;

@@ -9,6 +9,7 @@
 
 mod headers;
 mod page;
+mod page_token;
 mod pages;
 mod query;
 mod routes;
@@ -27,6 +28,7 @@ use crate::auth::Auth;
 use crate::config::{Features, WebConfig};
 use crate::http::{self, Exchange, Handler, Match, Operation, Request, Response, Router, response};
 use crate::model::{Clock, NamespaceName};
+use crate::notify::{Audit, Inbox, Messages};
 use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
@@ -57,6 +59,9 @@ pub struct Parts {
     pub public_catalog: bool,
     pub accounts: Accounts,
     pub auth: Auth,
+    pub audit: Audit,
+    pub inbox: Inbox,
+    pub messages: Messages,
     pub pushes: Pushes,
     /// `LIBRARY_NAMESPACE`, where references without a namespace are taken.
     pub library: Option<NamespaceName>,
@@ -80,6 +85,9 @@ impl Api {
             public_catalog,
             accounts,
             auth,
+            audit,
+            inbox,
+            messages,
             pushes,
             library,
             referrers,
@@ -102,6 +110,9 @@ impl Api {
                 draining: AtomicBool::new(false),
                 accounts,
                 auth,
+                audit,
+                inbox,
+                messages,
                 pushes: ArcSwap::from_pointee(pushes),
                 library: ArcSwap::from_pointee(library),
                 referrers,

@@ -5,12 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 
+use super::page_token::PageTokens;
 use super::v1::Description;
 use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::config::{Closed, Features, WebConfig};
 use crate::http::Exchange;
 use crate::model::{ByteSize, Clock, NamespaceName};
+use crate::notify::{Audit, Inbox, Messages};
 use crate::oci::ArtifactTypes;
 use crate::proxy::Proxy;
 use crate::registry::Registry;
@@ -87,6 +89,9 @@ pub(super) struct State {
     pub(super) public_catalog: AtomicBool,
     pub(super) accounts: Accounts,
     pub(super) auth: Auth,
+    pub(super) audit: Audit,
+    pub(super) inbox: Inbox,
+    pub(super) messages: Messages,
     pub(super) pushes: ArcSwap<Pushes>,
     /// The namespace of references that have none.
     pub(super) library: ArcSwap<Option<NamespaceName>>,
@@ -103,6 +108,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Places in long listings, as clients hold them.
+    pub(super) fn page_tokens(&self) -> PageTokens {
+        PageTokens::new(self.accounts.seal_key().clone(), self.clock.clone())
+    }
+
     /// The URL that the client of an exchange reaches this site by, without a slash at the end.
     pub(super) fn url(&self, exchange: &Exchange) -> String {
         let site = self.site.load();

@@ -15,6 +15,7 @@ use crate::blob::BlobStore;
 use crate::config::{Artifacts, Config};
 use crate::jobs::{self, Intervals};
 use crate::model::{ByteSize, Clock, NamespaceId, NamespaceKind, NamespaceName};
+use crate::notify::{self, Audit, Inbox, Messages};
 use crate::oci::ArtifactTypes;
 use crate::outbound::{Names, Outbound};
 use crate::proxy::{self, Proxy};
@@ -34,6 +35,9 @@ pub(super) struct Services {
     pub(super) proxy: Proxy,
     pub(super) auth: Auth,
     pub(super) clock: Clock,
+    pub(super) audit: Audit,
+    pub(super) inbox: Inbox,
+    pub(super) messages: Messages,
     pub(super) disk_reserve: ByteSize,
     /// How fast a scrub reads if nothing is said (`SCRUB_BANDWIDTH`).
     pub(super) scrub_bandwidth: Option<ByteSize>,
@@ -95,6 +99,14 @@ impl Services {
         };
         let proxy = Proxy::new(parts, config.upstreams.clone()).await?;
         proxy.set_hostnames(hostnames(config));
+        let audit = Audit::new(notify::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            config: config.audit,
+            metrics: notify::Metrics::new(families)?,
+        });
+        let inbox = Inbox::new(store.clone());
+        let messages = Messages::new(store.clone(), clock.clone());
         let auth = Auth::new(auth::Parts {
             store,
             accounts: accounts.clone(),
@@ -105,7 +117,10 @@ impl Services {
         auth.set_anonymous_push(open_organizations(config, &registry, &accounts).await?);
         Ok(Self {
             auth,
+            audit,
             clock,
+            inbox,
+            messages,
             http_metrics: http::Metrics::new(families)?,
             jobs_metrics: jobs::Metrics::new(families)?,
             quota_metrics: quota::Metrics::new(families)?,
@@ -132,6 +147,7 @@ impl Services {
             metrics: self.jobs_metrics.clone(),
             quota_metrics: self.quota_metrics.clone(),
             auth: self.auth.clone(),
+            audit: self.audit.clone(),
             scrub_pace: Pace {
                 bytes_per_second: self.scrub_bandwidth.map(ByteSize::bytes),
             },

@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::http::{self, Closer, Ended, Options, Server, TlsReloader};
 use crate::jobs::{Intervals, Jobs};
 use crate::model::Clock;
+use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::telemetry::{Logging, Metrics};
@@ -97,6 +98,9 @@ impl App {
             public_catalog: config.features.public_catalog,
             accounts: services.accounts.clone(),
             auth: services.auth.clone(),
+            audit: services.audit.clone(),
+            inbox: services.inbox.clone(),
+            messages: services.messages.clone(),
             pushes: assemble::pushes(&config),
             library: config.access.library.clone(),
             referrers: config.access.referrers,
@@ -144,6 +148,11 @@ impl App {
         &self.services.accounts
     }
 
+    /// The usage log, for tests.
+    pub fn audit(&self) -> &Audit {
+        &self.services.audit
+    }
+
     /// The read path, for tests and commands.
     pub fn proxy(&self) -> &Proxy {
         &self.services.proxy
@@ -185,6 +194,9 @@ impl App {
         services.proxy.shutdown().await;
         if let Err(error) = services.registry.flush_recency().await {
             tracing::warn!(%error, "last-used times could not be written");
+        }
+        if let Err(error) = services.audit.flush().await {
+            tracing::warn!(%error, "the usage log could not be written");
         }
         // The directory is free for the next process only once the store's file is closed.
         let (closed, _lock) = (services.registry.store().closed(), services.lock.clone());

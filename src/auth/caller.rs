@@ -65,6 +65,7 @@ impl Caller {
             actor: self.identity.actor(),
             address: Some(self.address),
             oauth,
+            user_agent: None,
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::auth::Auth;
+use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
 use crate::registry::{Pace, Registry};
@@ -23,7 +24,8 @@ pub use rounds::Rounds;
 /// How often the loops turn.
 #[derive(Clone, Debug)]
 pub struct Intervals {
-    /// Last-used times are written (CR-11: at most 60 s of them may be lost).
+    /// Last-used times and what the usage log has noted are written (CR-11: at most 60 s of them may be
+    /// lost).
     pub flush: Duration,
     /// Disk and quotas are looked at (DK-04: before they are full).
     pub relief: Duration,
@@ -38,6 +40,8 @@ pub struct Intervals {
     pub leftovers: Duration,
     /// Everything is read back and compared with its digest (DK-07); `None`: never.
     pub scrub: Option<Duration>,
+    /// Lines of the usage log that are older than they are kept go.
+    pub rotation: Duration,
     /// The keys that tokens are signed with are looked at.
     pub keys: Duration,
     /// Certificates are looked at for changes. Passwords need no loop: `upstream` looks at their
@@ -56,6 +60,7 @@ impl Default for Intervals {
             collection: Some(Duration::from_secs(30)),
             leftovers: Duration::from_secs(24 * 3600),
             scrub: Some(Duration::from_secs(30 * 24 * 3600)),
+            rotation: Duration::from_secs(12 * 3600),
             keys: Duration::from_secs(3600),
             files: Duration::from_secs(30),
         }
@@ -69,6 +74,7 @@ pub struct Parts {
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
     pub auth: Auth,
+    pub audit: Audit,
     /// How fast content is read back.
     pub scrub_pace: Pace,
     pub intervals: Intervals,
@@ -89,6 +95,7 @@ impl Jobs {
             metrics,
             quota_metrics,
             auth,
+            audit,
             scrub_pace,
             intervals,
             reread_files,
@@ -99,10 +106,15 @@ impl Jobs {
             metrics,
             quota_metrics,
             auth,
+            audit,
             scrub_pace,
         };
         let mut loops = JoinSet::new();
         loops.spawn(flush(rounds.clone(), intervals.flush));
+        loops.spawn(write_noted(rounds.clone(), intervals.flush));
+        let first = intervals.first_sweep;
+        let rotate = Rounds::rotate_logs;
+        loops.spawn(every(first, intervals.rotation, rounds.clone(), rotate));
         loops.spawn(every(
             intervals.relief,
             intervals.relief,
@@ -183,5 +195,16 @@ async fn flush(rounds: Rounds, pause: Duration) {
             () = rounds.registry.flush_wanted() => {}
         }
         rounds.flush().await;
+    }
+}
+
+/// Writes what the usage log has noted, as [`flush`] does with last-used times.
+async fn write_noted(rounds: Rounds, pause: Duration) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = rounds.audit.flush_wanted() => {}
+        }
+        rounds.write_noted().await;
     }
 }

@@ -3,6 +3,7 @@
 use super::Metrics;
 use super::metrics::clamp;
 use crate::auth::Auth;
+use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
 use crate::registry::{Budget, Holding, Pace, Registry};
@@ -15,6 +16,7 @@ pub struct Rounds {
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
     pub auth: Auth,
+    pub audit: Audit,
     pub scrub_pace: Pace,
 }
 
@@ -26,6 +28,22 @@ impl Rounds {
         }
         if let Err(error) = self.auth.write_uses().await {
             tracing::warn!(%error, "when accounts were last used could not be written");
+        }
+    }
+
+    /// Writes pulls, logins and failures into the usage log.
+    pub async fn write_noted(&self) {
+        if let Err(error) = self.audit.flush().await {
+            tracing::warn!(%error, "the usage log could not be written");
+        }
+    }
+
+    /// Removes lines of the usage log that are older than they are kept (SC-098).
+    pub async fn rotate_logs(self) {
+        match self.audit.rotate().await {
+            Ok(0) => {}
+            Ok(lines) => tracing::info!(lines, "old lines of the usage log went"),
+            Err(error) => tracing::warn!(%error, "old lines of the usage log could not be removed"),
         }
     }
 

@@ -16,6 +16,22 @@ pub struct Performer {
     pub address: Option<IpAddr>,
     /// The OAuth token that was shown, if one was.
     pub oauth: Option<OauthUse>,
+    /// What the client calls itself (RFC 9110 §10.1.5).
+    pub user_agent: Option<Box<str>>,
+}
+
+/// More of what a client calls itself is not kept.
+const USER_AGENT_BYTES: usize = 256;
+
+impl Performer {
+    /// The same, by a client that calls itself so.
+    #[must_use]
+    pub fn by_client(mut self, user_agent: &str) -> Self {
+        let end = user_agent.floor_char_boundary(USER_AGENT_BYTES);
+        let text = user_agent[..end].replace(char::is_control, " ");
+        self.user_agent = Some(text.into());
+        self
+    }
 }
 
 /// An OAuth token as the usage log tells of it.
@@ -59,10 +75,26 @@ impl std::fmt::Display for Performer {
 }
 
 /// What a line of the log is filed under.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum LogScope {
     Namespace(NamespaceId),
     Repository(RepositoryId),
+}
+
+/// A place in the log: the time and the sequence of a line.
+pub type LogPlace = (Timestamp, u64);
+
+/// Which lines of the log.
+#[derive(Clone, Debug)]
+pub struct LogFilter {
+    /// What they are filed under; `None` for all there are.
+    pub scope: Option<LogScope>,
+    /// Who did it, by the name of that time. Lists without a scope do not look at it.
+    pub performer: Option<String>,
+    /// Not before this.
+    pub since: Timestamp,
+    /// Before this.
+    pub until: Timestamp,
 }
 
 /// One line of the usage log.
@@ -131,9 +163,59 @@ impl LogEntry {
         self
     }
 
-    /// What the kind tells, in the order it was told.
+    /// A line of what a client did at the registry's own doors (`quay-log-kinds`, rows marked T):
+    /// where, by which program, `more`, by whom.
+    #[must_use]
+    pub fn tracked(
+        kind: LogKind,
+        at: Timestamp,
+        by: &Performer,
+        (namespace, repository): (&str, &str),
+        more: Value,
+    ) -> Self {
+        let mut metadata = Map::new();
+        metadata.insert("repo".to_owned(), repository.into());
+        metadata.insert("namespace".to_owned(), namespace.into());
+        let agent = by.user_agent.as_deref().unwrap_or_default();
+        metadata.insert("user-agent".to_owned(), agent.into());
+        match &by.actor {
+            Actor::System | Actor::Anonymous => {}
+            Actor::User { name, .. } => {
+                metadata.insert("username".to_owned(), name.as_str().into());
+            }
+            Actor::Robot { name, .. } => {
+                metadata.insert("username".to_owned(), name.to_string().into());
+                metadata.insert("is_robot".to_owned(), true.into());
+            }
+        }
+        Self::new(kind, at, by)
+            .with(Value::Object(metadata))
+            .with(more)
+    }
+
+    /// The same line for `count` equal acts.
+    #[must_use]
+    pub const fn times(mut self, count: u32) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// What the kind tells.
     pub fn metadata(&self) -> Map<String, Value> {
         serde_json::from_str(&self.metadata).unwrap_or_default()
+    }
+
+    /// What the kind tells, as it is stored.
+    pub fn metadata_text(&self) -> &str {
+        &self.metadata
+    }
+
+    /// Who did it, as the log is searched by; `None` for the server itself and for nobody.
+    pub fn performer_name(&self) -> Option<String> {
+        match &self.performer {
+            Actor::System | Actor::Anonymous => None,
+            Actor::User { .. } | Actor::Robot { .. } => Some(self.performer.to_string()),
+        }
     }
 
     /// Where it is filed.
@@ -172,5 +254,34 @@ mod tests {
         });
         assert_eq!(Value::Object(entry.metadata()), expected);
         assert_eq!(entry.scopes().count(), 1);
+    }
+
+    #[test]
+    fn a_tracked_line_tells_where_by_what_and_by_whom() {
+        let robot = Actor::Robot {
+            id: crate::model::RobotId(1),
+            name: "acme+ci".parse().unwrap(),
+        };
+        let by = Performer::from(robot).by_client("podman/5\n");
+        let at = Timestamp::from_millis(1);
+        let place = ("acme", "app");
+        let entry = LogEntry::tracked(LogKind::PushRepo, at, &by, place, json!({"tag": "v1"}));
+        let expected = json!({
+            "repo": "app",
+            "namespace": "acme",
+            "user-agent": "podman/5 ",
+            "tag": "v1",
+            "username": "acme+ci",
+            "is_robot": true,
+        });
+        assert_eq!(Value::Object(entry.metadata()), expected);
+        assert_eq!(entry.performer_name().as_deref(), Some("acme+ci"));
+    }
+
+    #[test]
+    fn of_a_long_name_of_a_client_only_the_beginning_is_kept() {
+        let by = Performer::default().by_client(&"é".repeat(1000));
+        let kept = by.user_agent.unwrap();
+        assert_eq!(&*kept, "é".repeat(USER_AGENT_BYTES / 2));
     }
 }

@@ -9,7 +9,7 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         #[serde(try_from = "u16", into = "u16")]
         pub enum LogKind {
-            $(#[doc = $name] $kind = $number,)*
+            $(#[doc = concat!("`", $name, "`")] $kind = $number,)*
         }
 
         impl LogKind {

@@ -11,6 +11,7 @@ mod log_entry;
 mod log_kind;
 mod manifest;
 mod namespace;
+mod notice;
 mod oauth;
 mod permission;
 mod recency;
@@ -33,10 +34,11 @@ pub use id::{
     AppTokenId, NamespaceId, OauthApplicationId, OauthTokenId, PrototypeId, RepositoryId, RobotId,
     TeamId, UserId,
 };
-pub use log_entry::{LogEntry, LogScope, OauthUse, Performer};
+pub use log_entry::{LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
 pub use namespace::NamespaceName;
+pub use notice::{MessageFormat, MessageRecord, NoticeKind, NoticeRecord, Severity};
 pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord};
 pub use permission::{Grantee, PrototypeRecord, Role};
 pub use recency::{RecencyRecord, Unit};

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 use super::hot::Touched;
 use super::metrics::Changed;
 use super::pointing::{Change, time_machine};
+use super::tracking::Tracked;
 use super::{Error, Placed, Registry};
-use crate::model::{Actor, ManifestRecord, RepositoryId, Review};
+use crate::model::{ManifestRecord, Performer, RepositoryId, Review};
 use crate::oci::{Digest, Tag};
 use crate::store::{self, ReadTx, WriteTx};
 
@@ -19,20 +20,29 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`] if there is no such tag, [`Error::TagImmutable`].
-    pub async fn delete_tag(&self, placed: &Placed, tag: &Tag, by: &Actor) -> Result<(), Error> {
-        let (registry, tag) = (self.clone(), tag.clone());
-        let (repository, change) = (placed.repository, self.change(by.clone()));
+    pub async fn delete_tag(
+        &self,
+        placed: &Placed,
+        tag: &Tag,
+        by: &Performer,
+    ) -> Result<(), Error> {
+        let (registry, tag, by) = (self.clone(), tag.clone(), by.clone());
+        let (repository, change) = (placed.repository, self.change(by.actor.clone()));
         self.inner
             .store
             .write(move |tx| {
-                match tx.tags().current(repository, &tag)? {
-                    None => return Err(Error::ManifestUnknown),
-                    Some(record) if record.immutable => {
-                        return Err(Error::TagImmutable { tag: tag.clone() });
-                    }
-                    Some(_) => {}
+                let record = tx.tags().current(repository, &tag)?;
+                let record = record.ok_or(Error::ManifestUnknown)?;
+                if record.immutable {
+                    return Err(Error::TagImmutable { tag: tag.clone() });
                 }
                 change.end(tx, repository, &tag)?;
+                let tracked = Tracked {
+                    repository,
+                    at: change.at,
+                    by: &by,
+                };
+                tracked.deleted(tx, Some(&tag), &record.digest)?;
                 let touched = Touched {
                     tags: vec![tag.clone()],
                     digests: vec![],
@@ -55,10 +65,10 @@ impl Registry {
         &self,
         placed: &Placed,
         digest: &Digest,
-        by: &Actor,
+        by: &Performer,
     ) -> Result<(), Error> {
-        let (registry, digest) = (self.clone(), *digest);
-        let (repository, change) = (placed.repository, self.change(by.clone()));
+        let (registry, digest, by) = (self.clone(), *digest, by.clone());
+        let (repository, change) = (placed.repository, self.change(by.actor.clone()));
         self.inner
             .store
             .write(move |tx| {
@@ -69,8 +79,17 @@ impl Registry {
                 let tags = tx.tags().of_manifest(repository, &digest, usize::MAX)?;
                 refuse_immutable(tx, repository, &tags)?;
                 refuse_part(tx, repository, &digest)?;
+                let tracked = Tracked {
+                    repository,
+                    at: change.at,
+                    by: &by,
+                };
                 for tag in &tags {
                     change.end(tx, repository, tag)?;
+                    tracked.deleted(tx, Some(tag), &digest)?;
+                }
+                if tags.is_empty() {
+                    tracked.deleted(tx, None, &digest)?;
                 }
                 hide(tx, repository, &digest, record, &change)?;
                 let touched = Touched {

@@ -31,6 +31,7 @@ mod sweep;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod uploads;
 
 use std::collections::HashMap;

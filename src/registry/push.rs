@@ -7,12 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::commit::{Room, record_of, referrer_descriptor};
 use super::hot::{HeldManifest, Touched};
 use super::metrics::Changed;
 use super::pointing::Change;
+use super::tracking::Tracked;
 use super::{Error, Placed, Registry, Rules};
-use crate::model::{Actor, ManifestRecord, Review, TagRecord, Unit};
+use crate::model::{LogKind, ManifestRecord, Performer, Review, TagRecord, Unit};
 use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, RawManifest, Tag};
 use crate::store::{ReadTx, WriteTx};
 
@@ -24,7 +27,7 @@ pub struct Push {
     pub manifest: Manifest,
     /// Tags to point at it; none for a push by digest.
     pub tags: Vec<Tag>,
-    pub by: Actor,
+    pub by: Performer,
     /// What must be true of every one of the tags.
     pub condition: Condition,
 }
@@ -87,7 +90,7 @@ impl Registry {
         let publication = Publication {
             unit,
             rules: self.inner.rules.load_full(),
-            change: self.change(push.by.clone()),
+            change: self.change(push.by.actor.clone()),
             expires_after_s,
             held: Arc::new(HeldManifest::new(push.raw.clone(), unit)),
             room: Room::new(reservation),
@@ -147,12 +150,33 @@ impl Publication {
             let review = Review::Manifest { repository, digest };
             tx.reviews().put(self.grace(&record)?, &review)?;
         }
+        self.tell(tx, &record)?;
         let added = if before.is_none() {
             record.size_bytes
         } else {
             0
         };
         self.announce(tx, registry, &record, added);
+        Ok(())
+    }
+
+    /// quay-log-kinds 2.3: push_repo, a line a tag; a push by digest is told as well.
+    fn tell(&self, tx: &mut WriteTx<'_>, record: &ManifestRecord) -> Result<(), Error> {
+        let tracked = Tracked {
+            repository: self.unit.repository,
+            at: self.change.at,
+            by: &self.push.by,
+        };
+        let media_type = record.media_type.as_str();
+        if self.push.tags.is_empty() {
+            let digest = self.unit.digest.to_string();
+            let more = json!({"manifest_digest": digest, "mediaType": media_type});
+            return tracked.tell(tx, LogKind::PushRepo, more);
+        }
+        for tag in &self.push.tags {
+            let more = json!({"tag": tag.as_str(), "mediaType": media_type});
+            tracked.tell(tx, LogKind::PushRepo, more)?;
+        }
         Ok(())
     }
 

@@ -164,8 +164,21 @@ tables! {
     Logs = "logs.v1",
     /// (namespace or repository, time, sequence, newest first) → (): what is filed there
     LogsByScope = "logs_by_scope.v1",
-    /// (namespace or repository or all, day, kind, performer) → number of acts
+    /// (namespace or repository, performer, time, sequence, newest first) → (): what somebody did there
+    LogsByPerformer = "logs_by_performer.v1",
+    /// (day, namespace or repository or all, performer or all, kind or all) → number of acts
     LogCounts = "log_counts.v1",
+
+    /// (namespace, sequence, newest first) → `NoticeRecord`: what a user or an organisation is told
+    Notices = "notices.v1",
+    /// (namespace, sequence, newest first) → (): notices that are not dismissed
+    OpenNotices = "open_notices.v1",
+    /// uuid → (namespace, sequence), as a key
+    NoticeUuids = "notice_uuids.v1",
+    /// (what it is about, namespace, sequence) → (): notices to be taken back when it is settled
+    NoticesAbout = "notices_about.v1",
+    /// sequence → `MessageRecord`: messages to everyone
+    Messages = "messages.v1",
 
     /// (due, `Review`) → (): what the collector looks at, and when
     Reviews = "reviews.v1",

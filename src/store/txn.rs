@@ -19,9 +19,10 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    AppTokens, Audit, Blobs, Error, Invitations, Logs, Manifests, Namespaces, OauthApplications,
-    OauthAssignments, OauthTokens, Permissions, Prototypes, Purges, Recency, Referrers,
-    Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users, codec,
+    AppTokens, Audit, Blobs, Error, Invitations, Logs, Manifests, Messages, Namespaces, Notices,
+    OauthApplications, OauthAssignments, OauthTokens, Permissions, Prototypes, Purges, Recency,
+    Referrers, Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users,
+    codec,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -139,6 +140,10 @@ nouns! {
     reviews: Reviews,
     /// The usage log.
     logs: Logs,
+    /// What users and organisations are told.
+    notices: Notices,
+    /// Messages to everyone.
+    messages: Messages,
     /// Single values by name.
     settings: Settings,
     /// Rows that are derived from others, to be compared with them.

@@ -8,10 +8,11 @@ use super::codec::Stored;
 use super::robots::RobotRow;
 use crate::model::{
     Actor, AppTokenId, AppTokenRecord, InvitationRecord, LinkRecord, LogEntry, ManifestRecord,
-    NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord, OauthApplicationId,
-    OauthApplicationRecord, OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord,
-    RecencyRecord, RepositoryId, RepositoryRecord, RobotId, Role, SigningKeyRecord, TagLifetime,
-    TagRecord, TeamId, TeamRecord, TeamRole, Timestamp, UserId, UserRecord,
+    MessageRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord, NoticeRecord,
+    OauthApplicationId, OauthApplicationRecord, OauthAssignmentRecord, OauthTokenId,
+    OauthTokenRecord, PrototypeRecord, RecencyRecord, RepositoryId, RepositoryRecord, RobotId,
+    Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp,
+    UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -21,6 +22,7 @@ impl Stored for AppTokenRecord {}
 impl Stored for LinkRecord {}
 impl Stored for LogEntry {}
 impl Stored for InvitationRecord {}
+impl Stored for MessageRecord {}
 impl Stored for NamespaceId {}
 impl Stored for OauthApplicationId {}
 impl Stored for OauthApplicationRecord {}
@@ -28,6 +30,7 @@ impl Stored for OauthAssignmentRecord {}
 impl Stored for OauthTokenId {}
 impl Stored for OauthTokenRecord {}
 impl Stored for PrototypeRecord {}
+impl Stored for NoticeRecord {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}
 impl Stored for RobotId {}

@@ -23,6 +23,7 @@ fn still() -> Intervals {
         collection: None,
         leftovers: never,
         scrub: Some(never),
+        rotation: never,
         keys: never,
         files: never,
     }

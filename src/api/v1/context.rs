@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::http::{HeaderMap, StatusCode};
+use ::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -144,7 +144,15 @@ impl Context {
 
     /// Who does it, for the usage log.
     pub(in crate::api) fn performer(&self) -> Performer {
-        self.caller.performer()
+        let by = self.caller.performer();
+        match self
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|it| it.to_str().ok())
+        {
+            Some(agent) => by.by_client(agent),
+            None => by,
+        }
     }
 
     pub(in crate::api) fn now(&self) -> Timestamp {

@@ -26,7 +26,11 @@ mod context;
 mod discovery;
 mod dispatch;
 mod error;
+mod error_types;
+mod inbox;
 mod json;
+mod logs;
+mod messages;
 mod need;
 mod rows;
 mod schema;
@@ -52,4 +56,10 @@ pub(super) fn rows() -> Vec<Row> {
 type Resource = fn(&mut Rows);
 
 /// Every resource; in the order of their names.
-const RESOURCES: &[Resource] = &[discovery::routes];
+const RESOURCES: &[Resource] = &[
+    discovery::routes,
+    error_types::routes,
+    inbox::routes,
+    logs::routes,
+    messages::routes,
+];

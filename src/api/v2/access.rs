@@ -82,6 +82,26 @@ impl Visit<'_> {
         outcome.map_err(|error| self.not_believed(error))
     }
 
+    /// Who shows a token of ours, where nobody needs to: for the usage log, which may be told. A password
+    /// would have to be hashed for that.
+    pub(super) async fn bearer_identity(&self) -> Option<Identity> {
+        let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let Credentials::Bearer(token) = Credentials::parse(value)? else {
+            return None;
+        };
+        let bearer = self.api.auth.bearer(token).await.ok()?;
+        Some(bearer.identity)
+    }
+
+    /// The user name of a name and a password, if such were sent.
+    pub(super) fn username(&self) -> Option<String> {
+        let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        match Credentials::parse(value)? {
+            Credentials::Basic { user, .. } => Some(user),
+            Credentials::Bearer(_) => None,
+        }
+    }
+
     /// Lets the caller in who may do `action`, or says why not.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::access::Admitted;
 use super::error::Failure;
 use super::{Served, Visit, content_headers};
 use crate::api::headers::{self, DOCKER_CONTENT_DIGEST};
@@ -23,8 +24,9 @@ pub(super) async fn manifest(
     visit: &Visit<'_>,
     source: &Source,
     reference: &Reference,
-    is_public: bool,
+    admitted: &Admitted,
 ) -> Result<Served, Failure> {
+    let is_public = admitted.is_public;
     let proxy = &visit.api.proxy;
     let ask = match headers::wants_validation(visit.headers()) {
         true => Ask::Validate,
@@ -38,7 +40,12 @@ pub(super) async fn manifest(
             }
             answer => answer?,
         };
-        return Ok(held(visit, is_public, reference, &answer));
+        let served = held(visit, is_public, reference, &answer);
+        // Who has it already, or only asks for its head, has not pulled it.
+        if served.response.status() == StatusCode::OK {
+            visit.note_pull(source, reference, &answer, admitted).await;
+        }
+        return Ok(served);
     }
     match proxy.head_manifest(source, reference, ask).await? {
         ManifestHead::Held(answer) => Ok(held(visit, is_public, reference, &answer)),

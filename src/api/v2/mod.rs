@@ -16,6 +16,7 @@ mod push;
 mod referrers;
 mod residency;
 mod tags;
+mod telling;
 mod token;
 mod uploads;
 mod writes;
@@ -86,17 +87,22 @@ pub(super) async fn answer(
     };
     let parsed = Endpoint::parse(request.uri.path());
     let operation = Operation(parsed.as_ref().map_or("unknown", Endpoint::operation));
-    let outcome = match parsed {
-        Ok(endpoint) => visit.answer(&endpoint, body).await,
+    let outcome = match &parsed {
+        Ok(endpoint) => visit.answer(endpoint, body).await,
         // A tag that cannot exist is unknown to who asks for it, and a mistake of who makes it.
         Err(EndpointError::Tag(error)) if visit.method == Method::PUT => {
             Err(Failure::new(ErrorCode::TagInvalid, error.to_string()))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error.clone().into()),
     };
     let mut answer = match outcome {
         Ok(answer) => answer,
-        Err(failure) => failure.into_response(&exchange.id),
+        Err(failure) => {
+            if let Ok(endpoint) = &parsed {
+                visit.note_failure(endpoint, &failure).await;
+            }
+            failure.into_response(&exchange.id)
+        }
     };
     answer
         .headers_mut()
@@ -135,7 +141,7 @@ impl Visit<'_> {
         let is_public = admitted.is_public;
         let served = match endpoint {
             Endpoint::Manifest { reference, .. } => {
-                manifests::manifest(self, &source, reference, is_public).await?
+                manifests::manifest(self, &source, reference, &admitted).await?
             }
             Endpoint::Blob { digest, .. } => blobs::blob(self, &source, digest, is_public).await?,
             Endpoint::Tags { .. } => tags::list_tags(self, &source).await?,

@@ -6,6 +6,7 @@ use super::error::Failure;
 use super::{RequestBody, Visit};
 use crate::api::headers::{self, DOCKER_CONTENT_DIGEST};
 use crate::http::{ReadError, ReadLimits, Response, read_all, response};
+use crate::model::Performer;
 use crate::oci::{
     Action, Digest, ErrorCode, InvalidManifest, MediaType, RawManifest, Reference, Tag, limits,
 };
@@ -62,7 +63,7 @@ pub(super) async fn put_manifest(
         raw,
         manifest,
         tags: tags.clone(),
-        by: admitted.identity.actor(),
+        by: visit.performer(&admitted.identity),
         condition: visit.condition()?,
     };
     visit.api.registry.push_manifest(&placed, push).await?;
@@ -113,14 +114,14 @@ pub(super) async fn delete_blob(
 async fn to_delete_from(
     visit: &Visit<'_>,
     source: &Source,
-) -> Result<(Placed, crate::model::Actor), Failure> {
+) -> Result<(Placed, Performer), Failure> {
     let admitted = visit.admit(source, Action::Delete).await?;
     let (repository, _) = admitted.repository.ok_or(registry::Error::NameUnknown)?;
     let placed = Placed {
         namespace: source.organization_id(),
         repository,
     };
-    Ok((placed, admitted.identity.actor()))
+    Ok((placed, visit.performer(&admitted.identity)))
 }
 
 impl Visit<'_> {

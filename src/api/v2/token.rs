@@ -52,6 +52,9 @@ pub(super) async fn answer(visit: &Visit<'_>, body: RequestBody) -> Result<Respo
         let message = "credentials are needed, or a scope";
         return Err(visit.unauthorized(message, &[], None));
     }
+    if scopes.is_empty() {
+        visit.note_login(&identity).await;
+    }
     let access = grants(visit, &identity, &scopes).await?;
     let issued = visit.api.auth.issue(&identity, &access).await;
     let issued = issued.map_err(|error| visit.not_believed(error))?;

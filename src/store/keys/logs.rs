@@ -1,7 +1,13 @@
-//! Keys of the usage log: the newest line of every listing stands first.
+//! Keys of the usage log: the newest line of every listing stands first, the oldest day of the counts.
 
 use super::{Key, SIGN, number, read_number};
 use crate::model::{LogKind, LogScope, Timestamp};
+
+/// What counts all kinds together: no kind has this number.
+const ALL_KINDS: u16 = 0;
+
+/// Ends the name of a performer: no name holds this byte.
+const END_OF_NAME: u8 = 0;
 
 /// A line of the log. Later ones sort first; among those of one moment, the one written last.
 pub(in crate::store) fn log(at: Timestamp, sequence: u64) -> Key {
@@ -13,6 +19,16 @@ pub(in crate::store) fn scoped_log(scope: LogScope, at: Timestamp, sequence: u64
     [log_scope(scope), log(at, sequence)].concat()
 }
 
+/// A line of the log below what it is filed under and who did it.
+pub(in crate::store) fn performer_log(
+    scope: LogScope,
+    performer: &str,
+    at: Timestamp,
+    sequence: u64,
+) -> Key {
+    [log_performer(scope, performer), log(at, sequence)].concat()
+}
+
 /// The start of every key of lines that are filed under `scope`.
 pub(in crate::store) fn log_scope(scope: LogScope) -> Key {
     let (kind, id) = match scope {
@@ -22,30 +38,51 @@ pub(in crate::store) fn log_scope(scope: LogScope) -> Key {
     [&[kind][..], &id.to_be_bytes()].concat()
 }
 
-/// The start of every key of lines written at `at`, or before it.
-pub(in crate::store) fn log_time(at: Timestamp) -> Key {
-    later_first(at).to_vec()
-}
-
-/// A count of lines of one kind on one day, below what they are filed under; `None` is everything.
-pub(in crate::store) fn log_count(
-    scope: Option<LogScope>,
-    day: i32,
-    kind: LogKind,
-    performer: &str,
-) -> Key {
+/// The start of every key of lines of somebody that are filed under `scope`.
+pub(in crate::store) fn log_performer(scope: LogScope, performer: &str) -> Key {
     [
-        &log_count_day(scope, day)[..],
-        &kind.number().to_be_bytes(),
+        &log_scope(scope)[..],
         performer.as_bytes(),
+        &[END_OF_NAME][..],
     ]
     .concat()
 }
 
-/// The start of every count of a day.
-pub(in crate::store) fn log_count_day(scope: Option<LogScope>, day: i32) -> Key {
+/// The start of every key of lines written at `at`; those of later lines sort before it.
+pub(in crate::store) fn log_time(at: Timestamp) -> Key {
+    later_first(at).to_vec()
+}
+
+/// How many acts of one kind, or of all, there were on one day, below what they are filed under
+/// (`None`: everything) and who did them (`None`: everyone).
+pub(in crate::store) fn log_count(
+    day: i32,
+    scope: Option<LogScope>,
+    performer: Option<&str>,
+    kind: Option<LogKind>,
+) -> Key {
+    let kind = kind.map_or(ALL_KINDS, LogKind::number);
+    [
+        log_counts(day, scope, performer),
+        kind.to_be_bytes().to_vec(),
+    ]
+    .concat()
+}
+
+/// The start of every count of a day below a scope and a performer.
+pub(in crate::store) fn log_counts(
+    day: i32,
+    scope: Option<LogScope>,
+    performer: Option<&str>,
+) -> Key {
     let scope = scope.map_or_else(|| vec![0; 9], log_scope);
-    [scope, (day ^ i32::MIN).to_be_bytes().to_vec()].concat()
+    let performer = performer.unwrap_or_default().as_bytes();
+    [&log_day(day)[..], &scope, performer, &[END_OF_NAME]].concat()
+}
+
+/// The start of every count of a day.
+pub(in crate::store) fn log_day(day: i32) -> Key {
+    (day ^ i32::MIN).to_be_bytes().to_vec()
 }
 
 /// The time and the sequence in a key of [`log`].
@@ -55,16 +92,19 @@ pub(in crate::store) fn read_log(key: &[u8]) -> Option<(Timestamp, u64)> {
     Some((at, !read_number(rest)?))
 }
 
-/// The time and the sequence in a key of [`scoped_log`].
-pub(in crate::store) fn read_scoped_log(key: &[u8]) -> Option<(Timestamp, u64)> {
-    read_log(number(key.split_first()?.1)?.1)
+/// The time and the sequence in a key of [`scoped_log`] or [`performer_log`].
+pub(in crate::store) fn read_filed_log(key: &[u8]) -> Option<(Timestamp, u64)> {
+    let (_, line) = key.split_last_chunk::<16>()?;
+    read_log(line)
 }
 
-/// The kind and the performer in a key of [`log_count`].
-pub(in crate::store) fn read_log_count(key: &[u8]) -> Option<(LogKind, String)> {
-    let (number, performer) = key.get(13..)?.split_first_chunk()?;
-    let kind = LogKind::of_number(u16::from_be_bytes(*number))?;
-    Some((kind, std::str::from_utf8(performer).ok()?.to_owned()))
+/// The kind in a key of [`log_count`]; `None` within for all kinds.
+pub(in crate::store) fn read_log_count(key: &[u8]) -> Option<Option<LogKind>> {
+    let (_, kind) = key.split_last_chunk()?;
+    match u16::from_be_bytes(*kind) {
+        ALL_KINDS => Some(None),
+        number => LogKind::of_number(number).map(Some),
+    }
 }
 
 const fn later_first(at: Timestamp) -> [u8; 8] {

@@ -6,12 +6,14 @@
 //! in a file of their own below.
 
 mod logs;
+mod notices;
 mod oauth;
 mod people;
 
 use std::ops::Bound;
 
 pub(super) use logs::*;
+pub(super) use notices::*;
 pub(super) use oauth::*;
 pub(super) use people::*;
 
@@ -458,22 +460,32 @@ impl Span {
         }
     }
 
-    /// Every key that begins with `prefix`, from those on that go on with `rest`.
-    pub(super) fn under_from(prefix: Key, rest: Key) -> Self {
+    /// Every key from those that begin with `first` to those that begin with `last`; none, if that
+    /// stands before it.
+    pub(super) fn between(first: Key, last: &[u8]) -> Self {
+        let upper = match successor(last) {
+            // redb takes no range that ends before it begins.
+            Some(upper) if upper < first => Bound::Excluded(first.clone()),
+            Some(upper) => Bound::Excluded(upper),
+            None => Bound::Unbounded,
+        };
         Self {
-            lower: Bound::Included([&prefix[..], &rest].concat()),
-            ..Self::under(prefix)
+            lower: Bound::Included(first),
+            upper,
         }
     }
 
-    /// Of this range, what comes after `key`, which lies in it; all of it if there is none.
+    /// Of this range, what comes after `key`; all of it if there is none, nothing if that stands behind it.
     pub(super) fn after(self, key: Option<Key>) -> Self {
-        match key {
-            None => self,
-            Some(key) => Self {
-                lower: Bound::Excluded(key),
-                upper: self.upper,
-            },
+        let lower = match (key, &self.upper) {
+            (None, _) => self.lower,
+            // A range must not end before it begins.
+            (Some(key), Bound::Excluded(upper)) if key >= *upper => Bound::Included(upper.clone()),
+            (Some(key), _) => Bound::Excluded(key),
+        };
+        Self {
+            lower,
+            upper: self.upper,
         }
     }
 

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{LogKind, LogScope};
 use crate::oci::Algorithm;
 
 fn digests() -> impl Strategy<Value = Digest> {
@@ -51,6 +52,21 @@ fn units() -> impl Strategy<Value = Unit> {
         repository,
         digest,
     })
+}
+
+fn scopes() -> impl Strategy<Value = LogScope> {
+    (any::<bool>(), numbers()).prop_map(|(namespace, id)| match namespace {
+        true => LogScope::Namespace(NamespaceId(id)),
+        false => LogScope::Repository(RepositoryId(id)),
+    })
+}
+
+/// Namespaces first.
+const fn scope_order(scope: LogScope) -> (u8, u64) {
+    match scope {
+        LogScope::Namespace(id) => (1, id.0),
+        LogScope::Repository(id) => (2, id.0),
+    }
 }
 
 fn reviews() -> impl Strategy<Value = Review> {
@@ -186,10 +202,91 @@ proptest! {
     }
 
     #[test]
+    fn later_lines_of_the_log_sort_first(v in vec((scopes(), times(), numbers()), 0..20)) {
+        let newest = |at: &Timestamp, sequence: &u64| (Reverse(*at), Reverse(*sequence));
+        let lines: Vec<_> = v.iter().map(|(_, at, sequence)| newest(at, sequence)).collect();
+        sorts_alike(&lines, |(at, sequence)| log(at.0, sequence.0))?;
+        let v: Vec<_> = v.into_iter().map(|(of, at, n)| (scope_order(of), newest(&at, &n), of)).collect();
+        sorts_alike(&v, |(_, (at, sequence), of)| scoped_log(*of, at.0, sequence.0))?;
+        sorts_alike(&v, |(_, (at, sequence), of)| performer_log(*of, "ann", at.0, sequence.0))?;
+    }
+
+    /// No name of a performer, and no name followed by a time, is taken for another's.
+    #[test]
+    fn lines_of_one_performer_are_no_others(
+        (one, other) in (names(), names()),
+        (of, at, sequence) in (scopes(), times(), numbers()),
+    ) {
+        let key = performer_log(of, other.as_str(), at, sequence);
+        let begins = key.starts_with(&log_performer(of, one.as_str()));
+        prop_assert_eq!(begins, one == other);
+        let count = log_count(7, Some(of), Some(other.as_str()), Some(LogKind::PushRepo));
+        let begins = count.starts_with(&log_counts(7, Some(of), Some(one.as_str())));
+        prop_assert_eq!(begins, one == other);
+        prop_assert!(!count.starts_with(&log_counts(7, Some(of), None)));
+    }
+
+    #[test]
+    fn counts_sort_by_day(v in vec((any::<i32>(), any::<bool>()), 0..20)) {
+        let scope = |filed: bool| filed.then_some(LogScope::Repository(RepositoryId(1)));
+        sorts_alike(&v, |(day, filed)| log_count(*day, scope(*filed), None, None))?;
+    }
+
+    #[test]
+    fn a_window_of_the_log_holds_what_is_in_it(
+        (from, to, at) in (times(), times(), times()),
+        sequence in numbers(),
+    ) {
+        let key = log(at, sequence);
+        let span = Span::between(log_time(to), &log_time(from));
+        let (lower, upper) = span.bounds();
+        let inside = std::ops::RangeBounds::<[u8]>::contains(&(lower, upper), &key[..]);
+        prop_assert_eq!(inside, from <= at && at <= to);
+    }
+
+    #[test]
+    fn later_notices_sort_first_in_their_inbox(v in vec((namespaces(), numbers()), 0..20)) {
+        let v: Vec<_> = v.into_iter().map(|(of, n)| (of, Reverse(n))).collect();
+        sorts_alike(&v, |(of, sequence)| notice(*of, sequence.0))?;
+    }
+
+    #[test]
+    fn lines_and_notices_read_back(
+        (of, at, sequence) in (scopes(), times(), numbers()),
+        (target, kind) in (namespaces(), 0..LogKind::ALL.len()),
+        name in names(),
+    ) {
+        let kind = LogKind::ALL[kind];
+        prop_assert_eq!(read_log(&log(at, sequence)), Some((at, sequence)));
+        prop_assert_eq!(read_filed_log(&scoped_log(of, at, sequence)), Some((at, sequence)));
+        let key = performer_log(of, name.as_str(), at, sequence);
+        prop_assert_eq!(read_filed_log(&key), Some((at, sequence)));
+        let key = log_count(-1, Some(of), Some(name.as_str()), Some(kind));
+        prop_assert_eq!(read_log_count(&key), Some(Some(kind)));
+        prop_assert_eq!(read_log_count(&log_count(0, None, None, None)), Some(None));
+        prop_assert_eq!(read_notice(&notice(target, sequence)), Some((target, sequence)));
+        let key = notice_about(name.as_str(), target, sequence);
+        prop_assert_eq!(read_notice_about(&key), Some((target, sequence)));
+    }
+
+    #[test]
+    fn nothing_lies_behind_the_end_of_a_range(
+        prefix in vec(any::<u8>(), 1..3),
+        key in vec(any::<u8>(), 0..4),
+    ) {
+        let span = Span::under(prefix.clone()).after(Some(key.clone()));
+        // Such a range makes a map panic if it ends before it begins.
+        let rows = std::collections::BTreeMap::from([(key, ()), (prefix, ())]);
+        prop_assert!(rows.range::<[u8], _>(span.bounds()).count() <= 1);
+    }
+
+    #[test]
     fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
         let _ = (read_digest(&bytes), read_content(&bytes), read_holder(&bytes));
         let _ = (read_naming(&bytes), read_tag(&bytes), read_target(&bytes));
         let _ = (read_lifetime(&bytes), read_lifetime_target(&bytes), read_review(&bytes));
         let _ = (read_used(&bytes), read_repository_name(&bytes));
+        let _ = (read_log(&bytes), read_filed_log(&bytes), read_log_count(&bytes));
+        let _ = (read_notice(&bytes), read_notice_about(&bytes));
     }
 }

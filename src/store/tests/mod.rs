@@ -1,6 +1,8 @@
 //! The store from outside: nouns, batches, opening, and what it does when the disk fails.
 
 mod faults;
+mod inbox;
+mod logs;
 mod model;
 mod nouns;
 mod opening;

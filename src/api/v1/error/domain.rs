@@ -3,7 +3,7 @@
 
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
-use crate::{accounts, auth, registry};
+use crate::{accounts, auth, notify, registry};
 
 impl From<auth::Error> for ApiError {
     fn from(error: auth::Error) -> Self {
@@ -84,6 +84,19 @@ impl From<registry::Error> for ApiError {
             | registry::Error::NoRandomness
             | registry::Error::Blob(_) => Self::failed(&error),
             registry::Error::Store(error) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<notify::Error> for ApiError {
+    fn from(error: notify::Error) -> Self {
+        match error {
+            notify::Error::NoticeUnknown => Self::not_found(),
+            notify::Error::TooManyMessages { .. } | notify::Error::MessageSize { .. } => {
+                Self::invalid(error)
+            }
+            notify::Error::NoRandomness => Self::failed(&error),
+            notify::Error::Store(error) => Self::failed(&error),
         }
     }
 }

@@ -50,6 +50,7 @@ impl Performer {
         actor: Actor::System,
         address: None,
         oauth: None,
+        user_agent: None,
     };
 }
 

@@ -169,6 +169,7 @@ pub(super) fn hostnames(config: &Config) -> HashMap<String, NamespaceName> {
 pub(super) fn rules(config: &Config) -> registry::Rules {
     registry::Rules {
         time_machine: config.retention.time_machine,
+        time_machines: config.retention.time_machines.clone(),
         grace: config.retention.grace,
         upload_expiry: config.retention.upload_expiry,
         sparse_images: config.pushes.sparse_images,

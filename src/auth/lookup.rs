@@ -85,6 +85,11 @@ impl Lookup {
         self.store.read(|tx| tx.users().record(id)).await
     }
 
+    /// Whether a robot of that name may be anything here.
+    pub(super) fn admits_robot(&self, name: &RobotName) -> bool {
+        self.robots.admits(name)
+    }
+
     pub(super) async fn robot(&self, name: &RobotName) -> Result<Option<FoundRobot>, store::Error> {
         self.store
             .read(|tx| {

@@ -65,7 +65,7 @@ use token::Tokens;
 
 use crate::accounts::{Accounts, SealKey};
 use crate::config::RobotAccess;
-use crate::model::{Clock, NamespaceId, NamespaceName, Secret};
+use crate::model::{Clock, NamespaceId, NamespaceName, RobotName, Secret};
 use crate::oci::{Actions, RepositoryName};
 use crate::store::Store;
 
@@ -212,6 +212,11 @@ impl Auth {
             session_life: config.session_life,
             metrics,
         }))
+    }
+
+    /// Whether a robot of that name may be made, and may log in (`ROBOTS_DISALLOW`).
+    pub fn admits_robot(&self, name: &RobotName) -> bool {
+        self.0.basic.lookup.admits_robot(name)
     }
 
     /// Whether anybody gets anything without credentials (`FEATURE_ANONYMOUS_ACCESS`).

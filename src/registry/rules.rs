@@ -8,6 +8,8 @@ pub struct Rules {
     /// For how long what a tag pointed to can be restored, where its namespace says nothing
     /// (`DEFAULT_TAG_EXPIRATION`).
     pub time_machine: Duration,
+    /// What a namespace may say instead (`TAG_EXPIRATION_OPTIONS`).
+    pub time_machines: Vec<Duration>,
     /// For how long what nothing names yet is kept after its push (`PUSH_TEMP_TAG_EXPIRATION_SEC`).
     pub grace: Duration,
     /// For how long an upload may rest before it is given up.
@@ -24,6 +26,9 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             time_machine: Duration::from_secs(14 * 86_400),
+            time_machines: [0, 1, 7, 14, 28]
+                .map(|days| Duration::from_secs(days * 86_400))
+                .to_vec(),
             grace: Duration::from_secs(3600),
             upload_expiry: Duration::from_secs(2 * 86_400),
             sparse_images: false,

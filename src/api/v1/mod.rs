@@ -28,12 +28,20 @@ mod dispatch;
 mod error;
 mod error_types;
 mod inbox;
+mod invitation;
 mod json;
 mod logs;
+mod loose;
+mod members;
 mod messages;
 mod need;
+mod organization;
+mod permission;
+mod prototype;
+mod robot;
 mod rows;
 mod schema;
+mod team;
 mod view;
 
 use rows::{Row, Rows};
@@ -60,6 +68,13 @@ const RESOURCES: &[Resource] = &[
     discovery::routes,
     error_types::routes,
     inbox::routes,
+    invitation::routes,
     logs::routes,
+    members::routes,
     messages::routes,
+    organization::routes,
+    permission::routes,
+    prototype::routes,
+    robot::routes,
+    team::routes,
 ];

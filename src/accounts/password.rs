@@ -19,6 +19,9 @@ const BYTES: std::ops::RangeInclusive<usize> = 8..=4096;
 /// Most passwords hashed at one time, on however large a machine: 6 x 19 MiB stay below 128 MiB.
 const MOST_AT_ONCE: usize = 6;
 
+/// Highest cost of a bcrypt hash that is taken over: each one more doubles the time.
+const BCRYPT_COST: u32 = 15;
+
 /// What one hash costs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PasswordCost {
@@ -86,6 +89,10 @@ impl Passwords {
         }
         let (hasher, password) = (Arc::clone(&self.hasher), password.clone());
         let hash = hash.unwrap_or(&self.nobody).to_owned();
+        if is_bcrypt(&hash) {
+            let verify = move || bcrypt::verify(password.expose(), &hash).unwrap_or(false);
+            return self.in_turn(verify).await.unwrap_or(false);
+        }
         let verify = move || match PasswordHash::new(&hash) {
             Ok(hash) => {
                 let verified = hasher.verify_password(password.expose().as_bytes(), &hash);
@@ -117,6 +124,32 @@ impl Passwords {
             timer.observe_closure_duration(job)
         };
         tokio::task::spawn_blocking(job).await.ok()
+    }
+}
+
+/// Whether a hash is one of bcrypt, as other registries and htpasswd keep them. Such hashes come in by
+/// import only, and go at the first login ([`super::Accounts::verify_password`]).
+pub(super) fn is_bcrypt(hash: &str) -> bool {
+    ["$2a$", "$2b$", "$2x$", "$2y$"]
+        .iter()
+        .any(|version| hash.starts_with(version))
+}
+
+/// Checks that a hash of bcrypt is whole, and that trying it does not hold the machine.
+pub(super) fn check_bcrypt(hash: &str) -> Result<(), Error> {
+    let wrong = |reason| {
+        Err(Error::Invalid {
+            what: "the password's hash",
+            reason,
+        })
+    };
+    if !is_bcrypt(hash) {
+        return wrong("it is one of bcrypt, as htpasswd -B makes it");
+    }
+    match hash.parse::<bcrypt::HashParts>() {
+        Ok(parts) if parts.get_cost() <= BCRYPT_COST => Ok(()),
+        Ok(_) => wrong("its cost is 15 at most: with more, a login would take seconds"),
+        Err(_) => wrong("it is not whole"),
     }
 }
 
@@ -170,6 +203,26 @@ mod tests {
 
     fn secret(text: impl Into<String>) -> Secret {
         Secret::new(text)
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_registry_verifies_too() {
+        let passwords = passwords(CHEAP);
+        let hash = bcrypt::hash("correct-horse", 4).unwrap();
+        let hash = hash.replacen("$2b$", "$2y$", 1);
+        for (text, is_it) in [("correct-horse", true), ("wrong-horse", false)] {
+            assert_eq!(passwords.verify(Some(&hash), &secret(text)).await, is_it);
+        }
+        assert!(
+            !passwords
+                .verify(Some("$2y$04$x"), &secret("correct-horse"))
+                .await
+        );
+        assert!(check_bcrypt(&hash).is_ok());
+        let costly = hash.replacen("$04$", "$31$", 1);
+        for bad in ["$2y$04$x", "$apr1$x$y", "{SHA}x", "", &costly] {
+            assert!(check_bcrypt(bad).is_err(), "{bad}");
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::name::{check_email, check_name};
+use super::password::is_bcrypt;
 use super::{Accounts, Error, Noun};
 use crate::model::{
     Actor, LogEntry, LogKind, NamespaceName, Performer, Prompt, Secret, Timestamp, UserId,
@@ -144,13 +145,40 @@ impl Accounts {
 
     /// Whether this is the user's password; without a user, or one without password, it costs the
     /// same. That the user is enabled is the caller's to see to.
+    ///
+    /// A right password whose hash was imported is hashed anew as ours are (AU-06).
     pub async fn verify_password(&self, user: Option<&UserRecord>, password: &Secret) -> bool {
         let hash = user.and_then(|user| user.password.as_deref());
-        self.inner.passwords.verify(hash, password).await
+        let is_right = self.inner.passwords.verify(hash, password).await;
+        if is_right
+            && let (Some(user), Some(hash)) = (user, hash)
+            && is_bcrypt(hash)
+            && let Err(error) = self.rehash(user, hash, password).await
+        {
+            tracing::warn!(%error, user.name = %user.name, "an imported password keeps its hash");
+        }
+        is_right
+    }
+
+    /// Replaces an imported hash, unless the password was changed meanwhile.
+    async fn rehash(&self, user: &UserRecord, old: &str, password: &Secret) -> Result<(), Error> {
+        let hash = self.hash_password(password).await?;
+        let (name, old) = (user.name.clone(), old.to_owned());
+        self.change(move |tx| {
+            let Some((id, mut user)) = tx.users().by_name(&name)? else {
+                return Ok(());
+            };
+            if user.password.as_deref() == Some(&*old) {
+                user.password = Some(hash.clone());
+                tx.users().put(id, &user)?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 
-fn create(
+pub(super) fn create(
     tx: &mut WriteTx<'_>,
     new: &NewUser,
     password: Option<&str>,

@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod control;
 mod error;
+mod htpasswd;
 mod listeners;
 mod lock;
 mod notify;

@@ -437,3 +437,71 @@ async fn a_repository_is_opened_to_everyone_and_closed_again() {
         assert_eq!(row, (&"acme/team/app".into(), &visibility.into()));
     }
 }
+
+/// Users come from an htpasswd file with the passwords they have, with a server and without; a file that is
+/// wrong in one line imports nobody.
+#[tokio::test]
+async fn users_are_imported_with_their_passwords() {
+    let (place, server) = stage().await;
+    // Of "correct-horse" and "correct-mule", at the lowest cost there is.
+    let [horse, mule] =
+        ["correct-horse", "correct-mule"].map(|text| bcrypt::hash(text, 4).unwrap());
+    let write = |text: String| std::fs::write(place.path("users"), text).unwrap();
+    write(format!("alice:{horse}\nBad Name:{mule}\ncarol:$apr1$x$y\n"));
+    let refused = place.run(&["import-users", "users"]).await;
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success());
+    assert!(said.contains("line 2") && said.contains("line 3"), "{said}");
+    assert_eq!(place.run_well(&["user", "list"]).await, "");
+
+    write(format!("# users\nalice:{horse}\nbob:{mule}\n"));
+    let shown = place
+        .run_well(&["import-users", "--dry-run", "users"])
+        .await;
+    assert_eq!(shown, "alice\nbob\n");
+    assert_eq!(place.run_well(&["user", "list"]).await, "");
+    place.run_well(&["import-users", "users"]).await;
+    let rows = json(&place, &["user", "list", "--json"]).await;
+    let names: Vec<_> = rows
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["alice", "bob"]);
+    // Twice: the second time, the hash is one of ours.
+    for _ in 0..2 {
+        assert_eq!(login(&server, "alice", "correct-horse").await, 200);
+        assert_eq!(login(&server, "bob", "correct-mule").await, 200);
+    }
+    assert_eq!(login(&server, "alice", "correct-mule").await, 401);
+    stop(server).await;
+
+    write(format!("bob:{horse}\ndora:{mule}\n"));
+    let again = place.run(&["import-users", "users"]).await;
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        said.contains("bob is there already") && said.contains("1 of 2"),
+        "{said}"
+    );
+    let options = Options {
+        cache_bytes: 1 << 20,
+    };
+    let store = Store::open(
+        &place.path("data/entrepot.redb"),
+        &options,
+        &prometheus::Registry::new(),
+    );
+    let hash = |name: &str| {
+        let name: NamespaceName = name.parse().unwrap();
+        move |tx: &store::ReadTx| tx.users().by_name(&name)
+    };
+    let store = store.unwrap();
+    let kept = async |name| {
+        let found = store.read(hash(name)).await.unwrap().unwrap().1;
+        found.password.unwrap()
+    };
+    assert!(
+        kept("bob").await.starts_with("$argon2id$"),
+        "AU-06: hashed anew at the login"
+    );
+    assert!(kept("dora").await.starts_with("$2b$"));
+}

@@ -116,6 +116,17 @@ pub(super) enum SiteCommand {
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// Take over the users of another registry from an htpasswd file
+    ///
+    /// Passwords stay as they are; those kept by bcrypt are taken, as docker-registry wants them. A user
+    /// that is there already is left alone. If a line is wrong, nobody is imported.
+    ImportUsers {
+        /// File of lines name:hash, as `htpasswd -B` writes them; - for standard input
+        file: PathBuf,
+        /// Read the file, print who would be imported, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Make, list and remove robots, and give them new tokens: accounts for machines
     Robot {
         #[command(subcommand)]

@@ -4,6 +4,7 @@ mod cache;
 mod check;
 mod check_config;
 mod gc;
+mod import_users;
 mod listing;
 mod output;
 mod password;
@@ -80,6 +81,9 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
         SiteCommand::Sweep => sweep::run(site, output),
         SiteCommand::Status { json } => status::run(json, site, output),
         SiteCommand::User { command } => user::run(command, site, output),
+        SiteCommand::ImportUsers { file, dry_run } => {
+            import_users::run(&file, dry_run, site, output)
+        }
         SiteCommand::Robot { command } => robot::run(command, site, output),
         SiteCommand::Permission { command } => repository::permission(command, site, output),
         SiteCommand::Repository { command } => repository::repository(command, site, output),

@@ -1,8 +1,8 @@
 //! Operations on users and organisations.
 
-use super::message::{Clear, NewUser, OrganizationRow, Row, UserRow};
+use super::message::{Clear, ImportedUser, NewUser, OrganizationRow, Row, UserRow};
 use super::{Failure, Report};
-use crate::accounts::{self, NewOrganization};
+use crate::accounts::{self, Imported, NewOrganization};
 use crate::app::assemble::Services;
 use crate::model::{NamespaceKind, NamespaceName, Performer, UserId};
 use crate::registry;
@@ -26,6 +26,43 @@ pub(super) async fn create_user(services: &Services, new: &NewUser) -> Result<St
         true => format!("{done}, the first one: clients must now log in for what is not public"),
         false => done,
     })
+}
+
+/// Takes users of another registry over.
+pub(super) async fn import_users(
+    services: &Services,
+    users: &[ImportedUser],
+    report: &Report,
+) -> Result<String, Failure> {
+    let imported = users.iter().map(|user| accounts::ImportedUser {
+        name: user.name.clone(),
+        hash: user.hash.0.expose().to_owned(),
+    });
+    let by = Performer::SYSTEM;
+    let outcomes = services
+        .accounts
+        .import_users(imported.collect(), &by)
+        .await?;
+    let mut made = 0;
+    for (user, outcome) in users.iter().zip(outcomes) {
+        let name = &user.name;
+        match outcome {
+            Imported::Made => made += 1,
+            Imported::There => {
+                report
+                    .progress(format!("{name} is there already, and left as it is"))
+                    .await?
+            }
+            Imported::Taken => {
+                report
+                    .progress(format!(
+                        "{name} is the name of an organization; the user was left out"
+                    ))
+                    .await?
+            }
+        }
+    }
+    Ok(format!("{made} of {} users imported", users.len()))
 }
 
 /// Gives a user another password.

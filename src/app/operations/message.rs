@@ -30,6 +30,9 @@ pub(in crate::app) enum Request {
     Sweep {},
     Status {},
     CreateUser(NewUser),
+    ImportUsers {
+        users: Vec<ImportedUser>,
+    },
     SetPassword {
         name: NamespaceName,
         password: Clear,
@@ -124,6 +127,15 @@ pub(in crate::app) struct NewUser {
     pub(in crate::app) email: Option<String>,
     pub(in crate::app) password: Clear,
     pub(in crate::app) superuser: bool,
+}
+
+/// A user of another registry to be taken over.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::app) struct ImportedUser {
+    pub(in crate::app) name: NamespaceName,
+    /// Of bcrypt.
+    pub(in crate::app) hash: Clear,
 }
 
 /// A robot to be made, with what it may do.

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 pub(super) use message::{
-    ChangeRow, Clear, CollectedRow, DamageRow, Expiry, FindingRow, Frame, NewRobot, NewUser,
-    Request, Row, ScrubRow, StatusRow,
+    ChangeRow, Clear, CollectedRow, DamageRow, Expiry, FindingRow, Frame, ImportedUser, NewRobot,
+    NewUser, Request, Row, ScrubRow, StatusRow,
 };
 pub(super) use target::{GranteeName, Rate, RepositoryPath, Target};
 
@@ -121,6 +121,7 @@ async fn carry_out(
         Request::Check { repair } => upkeep::check(services, *repair, report).await,
         Request::Scrub { bandwidth } => upkeep::scrub(services, *bandwidth, report).await,
         Request::CreateUser(new) => accounts::create_user(services, new).await,
+        Request::ImportUsers { users } => accounts::import_users(services, users, report).await,
         Request::SetPassword { name, password } => {
             accounts::set_password(services, name, password).await
         }

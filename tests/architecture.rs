@@ -51,6 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "outbound",
             "upstream",
             "quota",
+            "accounts",
             "registry",
         ],
     ),

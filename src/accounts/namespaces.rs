@@ -159,6 +159,7 @@ fn delete(
     }
     let line = LogEntry::new(kind, now, by).within(id).with(metadata);
     tx.logs().append(&line)?;
+    tx.proxy_caches().remove(id)?;
     tx.namespaces().retire(id, now)?;
     tx.purges().put(Doomed::Namespace(id))?;
     Ok(record.name)

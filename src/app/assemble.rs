@@ -91,6 +91,11 @@ impl Services {
         let parts = proxy::Parts {
             registry: registry.clone(),
             outbound,
+            seal: accounts.seal_key().clone(),
+            configured_in: config.path.as_ref().map_or_else(
+                || "the built-in configuration".to_owned(),
+                |path| path.display().to_string(),
+            ),
             deadlines: config.deadlines.clone(),
             offline: config.offline,
             enabled: config.features.proxy_cache,

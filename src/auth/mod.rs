@@ -27,6 +27,7 @@ mod redirect;
 mod remembered;
 mod rights;
 mod scope;
+mod service_keys;
 mod session;
 mod throttle;
 mod token;
@@ -51,6 +52,10 @@ pub use permits::{NamespacePermits, RepositoryPermits};
 pub use redirect::is_redirect_allowed;
 pub use rights::{Allowed, Target};
 pub use scope::{Scope, Scopes};
+pub use service_keys::{
+    MadeServiceKey, NewServiceKey, ServiceKey, ServiceKeyChange, ServiceKeyError, ServiceKeys,
+    Submission, Submitted,
+};
 pub use session::{Login, SESSION_COOKIE, Session};
 pub use token::Issued;
 
@@ -66,6 +71,7 @@ use token::Tokens;
 use crate::accounts::{Accounts, SealKey};
 use crate::config::RobotAccess;
 use crate::model::{Clock, NamespaceId, NamespaceName, RobotName, Secret};
+use crate::model::{Clock, NamespaceId, NamespaceName, Secret, UserId, UserRecord};
 use crate::oci::{Actions, RepositoryName};
 use crate::store::Store;
 
@@ -84,6 +90,7 @@ struct Inner {
     session_key: SealKey,
     fresh_login: Duration,
     session_life: Duration,
+    service_keys: ServiceKeys,
     metrics: Metrics,
 }
 
@@ -184,6 +191,7 @@ impl Auth {
         let session_key = seal.derived("sessions");
         let encrypted = Encrypted::new(&seal, config.encrypted_passwords_only);
         let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
+        let service_keys = ServiceKeys::new(store.clone(), clock.clone());
         let people = People {
             superusers: config.superusers,
             super_users: config.super_users.into_iter().collect(),
@@ -210,6 +218,7 @@ impl Auth {
             session_key,
             fresh_login: config.fresh_login,
             session_life: config.session_life,
+            service_keys,
             metrics,
         }))
     }
@@ -227,6 +236,16 @@ impl Auth {
     /// Says in which namespaces anyone may create, push and delete (`ANONYMOUS_PUSH`).
     pub fn set_anonymous_push(&self, namespaces: HashSet<NamespaceId>) {
         self.0.rules.set_open(namespaces);
+    }
+
+    /// Who the holder of an account is when logged in, by what the account and the configuration say.
+    pub fn identity_of(&self, id: UserId, user: &UserRecord) -> Identity {
+        self.0.basic.lookup.of_user(id, user)
+    }
+
+    /// Keys of services that belong to this registry.
+    pub fn service_keys(&self) -> &ServiceKeys {
+        &self.0.service_keys
     }
 
     /// Whose these credentials are; `source` is where they come from.

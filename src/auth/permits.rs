@@ -95,7 +95,8 @@ impl Auth {
         let owns = identity.is_superuser() && (policy.superusers_full_access || is_cache);
         let role = if owns { Some(Role::Admin) } else { rights.role };
         let role = cut(role, identity);
-        let reads_all = identity.is_global_readonly() || (is_cache && rights.member);
+        let reads_all =
+            identity.is_global_readonly() || ((is_cache || target.fetched) && rights.member);
         let may_read = identity.scopes().contains(Scope::RepoRead);
         Ok(RepositoryPermits {
             role,
@@ -122,6 +123,7 @@ impl Auth {
             kind,
             anonymous_pull: false,
             repository: None,
+            fetched: false,
         };
         let rights = rules.of_principal(principal, &target).await?;
         let full = rules.policy().superusers_full_access || kind == NamespaceKind::Cache;

@@ -31,6 +31,8 @@ pub struct Target {
     pub anonymous_pull: bool,
     /// `None` for one that does not exist (yet).
     pub repository: Option<(RepositoryId, Visibility, RepositoryState)>,
+    /// Its content comes from an upstream: members of its organisation may pull, and nobody writes.
+    pub fetched: bool,
 }
 
 impl Target {
@@ -45,6 +47,7 @@ impl Target {
             kind: record.kind,
             anonymous_pull: record.anonymous_pull,
             repository: repository.map(|(id, record)| (id, record.visibility, record.state)),
+            fetched: repository.is_some_and(|(_, record)| record.fetched),
         }
     }
 }
@@ -238,8 +241,13 @@ fn decide(asker: Asker, target: &Target, policy: Policy, is_open: bool) -> Allow
         NamespaceKind::Cache => in_cache(asker, target),
         NamespaceKind::Organization | NamespaceKind::User(_) => {
             let own = own(asker, target, policy);
-            let open = if is_open { open() } else { published(target) };
-            writable(union(own, open), target)
+            let open = if is_open && !target.fetched {
+                open()
+            } else {
+                published(target)
+            };
+            let made = made_by_upstream(asker, target);
+            writable(union(union(own, made), open), target)
         }
     }
 }
@@ -308,8 +316,28 @@ const fn published(target: &Target) -> Allowed {
     }
 }
 
-/// Takes away what the state of the repository forbids to everybody.
+/// What members of an organisation have in what it caches (DESIGN, "Who may pull from a cache").
+const fn made_by_upstream(asker: Asker, target: &Target) -> Allowed {
+    let pull = match asker {
+        Asker::Known { rights, .. } => target.fetched && rights.member,
+        Asker::Anonymous => false,
+    };
+    Allowed {
+        pull,
+        ..Allowed::NONE
+    }
+}
+
+/// Takes away what the state of the repository, or where its content comes from, forbids to everybody.
 const fn writable(allowed: Allowed, target: &Target) -> Allowed {
+    if target.fetched {
+        return Allowed {
+            push: false,
+            delete: false,
+            create: false,
+            ..allowed
+        };
+    }
     match target.repository {
         Some((_, _, RepositoryState::ReadOnly)) => Allowed {
             push: false,
@@ -360,6 +388,7 @@ mod tests {
             kind,
             anonymous_pull: false,
             repository: repository.map(|(seen, state)| (RepositoryId(1), seen, state)),
+            fetched: false,
         }
     }
 
@@ -513,6 +542,42 @@ mod tests {
                 "{asker:?}"
             );
             assert!(decide(asker, &open, NORMAL, false).pull, "{asker:?}");
+        }
+    }
+
+    /// DESIGN, "Who may pull from a cache": caches made by the API, and what remains of them, are open to
+    /// members and readers, and written by nobody.
+    #[test]
+    fn what_an_organisation_caches_is_pulled_by_its_members_and_by_readers() {
+        let full = Policy {
+            superusers_full_access: true,
+            ..NORMAL
+        };
+        let private = Some((Visibility::Private, RepositoryState::Normal));
+        for repository in [None, private] {
+            let fetched = Target {
+                fetched: true,
+                ..target(NamespaceKind::Organization, repository)
+            };
+            let rows = [
+                (Asker::Anonymous, false),
+                (known(None, false, false), false),
+                (known(None, false, true), true),
+                (known(Some(Role::Read), false, false), true),
+                (superuser(), false),
+            ];
+            for (asker, pulls) in rows {
+                let allowed = decide(asker, &fetched, NORMAL, false);
+                assert_eq!(allowed.pull, pulls, "{asker:?}");
+            }
+            for (asker, is_open) in everyone()
+                .into_iter()
+                .flat_map(|it| [(it, false), (it, true)])
+            {
+                let allowed = decide(asker, &fetched, full, is_open);
+                let writes = allowed.push || allowed.delete || allowed.create;
+                assert!(!writes, "{asker:?}");
+            }
         }
     }
 

@@ -149,10 +149,19 @@ impl Rounds {
         }
     }
 
-    /// Replaces the key that tokens are signed with when it has served its time.
+    /// Replaces the key that tokens are signed with when it has served its time, and removes keys of
+    /// services that are over.
     pub async fn rotate_keys(self) {
         if let Err(error) = self.auth.rotate_if_due().await {
             tracing::warn!(%error, "the signing key could not be replaced");
+        }
+        match self.auth.service_keys().sweep().await {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(
+                keys,
+                "removed keys of services that nobody approved or renewed"
+            ),
+            Err(error) => tracing::warn!(%error, "keys of services could not be looked at"),
         }
     }
 

@@ -14,11 +14,13 @@ mod namespace;
 mod notice;
 mod oauth;
 mod permission;
+mod proxy_cache;
 mod recency;
 mod repository;
 mod review;
 mod robot;
 mod secret;
+mod service_key;
 mod size;
 mod tag;
 mod team;
@@ -41,6 +43,7 @@ pub use namespace::NamespaceName;
 pub use notice::{MessageFormat, MessageRecord, NoticeKind, NoticeRecord, Severity};
 pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord};
 pub use permission::{Grantee, PrototypeRecord, Role};
+pub use proxy_cache::{ProxyAccountRecord, ProxyCacheRecord};
 pub use recency::{RecencyRecord, Unit};
 pub use repository::{
     NamespaceKind, NamespaceRecord, RepositoryRecord, RepositoryState, Visibility,
@@ -48,6 +51,7 @@ pub use repository::{
 pub use review::Review;
 pub use robot::{Federation, RobotName, RobotRecord};
 pub use secret::Secret;
+pub use service_key::{ApprovalKind, ServiceKeyApproval, ServiceKeyRecord};
 pub use size::ByteSize;
 pub use tag::{TagLifetime, TagRecord};
 pub use team::{InvitationRecord, Invitee, Member, TeamRecord, TeamRole};

@@ -100,6 +100,9 @@ pub struct RepositoryRecord {
     /// Of a cache's repository it says nothing: the cache decides.
     pub visibility: Visibility,
     pub state: RepositoryState,
+    /// Its content came from an upstream, also if its organisation is no cache any more: nobody pushes
+    /// into it, and members of its organisation may pull.
+    pub fetched: bool,
 }
 
 impl RepositoryRecord {
@@ -111,6 +114,15 @@ impl RepositoryRecord {
             created,
             visibility: Visibility::Private,
             state: RepositoryState::Normal,
+            fetched: false,
+        }
+    }
+
+    /// A repository as a cache begins it.
+    pub fn fetched(namespace: NamespaceId, name: RepositoryName, created: Timestamp) -> Self {
+        Self {
+            fetched: true,
+            ..Self::new(namespace, name, created)
         }
     }
 }

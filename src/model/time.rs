@@ -30,6 +30,16 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// RFC 9110 section 5.6.7, such as `Mon, 20 Jan 2025 14:46:01 GMT`; of a time beyond the year 9999, its
+    /// end.
+    pub fn http_date(self) -> String {
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        let time = jiff::Timestamp::from_second(self.as_secs()).unwrap_or(jiff::Timestamp::MAX);
+        printer
+            .timestamp_to_rfc9110_string(&time)
+            .unwrap_or_default()
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead (clocks are set back).
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -130,5 +140,6 @@ mod tests {
         assert_eq!(then.since(clock.now()), Duration::ZERO);
         assert_eq!((then + Duration::MAX).as_millis(), i64::MAX);
         assert_eq!(then.to_string(), "1970-01-01T00:00:05Z");
+        assert_eq!(then.http_date(), "Thu, 01 Jan 1970 00:00:05 GMT");
     }
 }

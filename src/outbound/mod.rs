@@ -13,17 +13,19 @@ mod names;
 mod resolver;
 mod trust;
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::RootCertStore;
+use url::{Host, Url};
 
 pub use address::{AddressPolicy, AllowedHosts, is_public};
 pub use client::{Client, ClientSpec, Response};
 pub use error::Error;
 pub use names::Names;
 
-use resolver::LastGood;
+use resolver::{LastGood, Resolver};
 
 use crate::config::OutboundConfig;
 
@@ -70,6 +72,39 @@ impl Outbound {
                 last_good: Arc::default(),
             }),
         })
+    }
+
+    /// Whether somebody who is no operator may have this host called, as far as the name service tells
+    /// now; a client judges again whenever it connects.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if its address is not public and not allowed; [`Error::Dns`] if it has none now.
+    pub async fn judge(&self, url: &Url) -> Result<(), Error> {
+        let shared = &self.shared;
+        let allowed = |address: IpAddr| match shared.allowed.allows_address(address) {
+            true => Ok(()),
+            false => Err(Error::Refused {
+                host: address.to_string().into(),
+            }),
+        };
+        match url.host() {
+            Some(Host::Ipv4(address)) => allowed(address.into()),
+            Some(Host::Ipv6(address)) => allowed(address.into()),
+            Some(Host::Domain(name)) => {
+                let resolver = Resolver {
+                    policy: AddressPolicy::PublicOrAllowed,
+                    allowed: Arc::clone(&shared.allowed),
+                    proxies: Arc::default(),
+                    last_good: Arc::clone(&shared.last_good),
+                    names: shared.names.clone(),
+                    deadline: shared.connect / 2,
+                };
+                resolver.resolve(&name.to_ascii_lowercase()).await.map(drop)
+            }
+            None => Err(Error::Url {
+                url_part: "a URL without a host".into(),
+            }),
+        }
     }
 
     /// Makes a client with connections of its own.

@@ -49,7 +49,8 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
+    /// The addresses of a name in lower case that may be called.
+    pub(super) async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
         let addresses = match self.look_up(host).await {
             Ok(addresses) => {
                 self.last_good.remember(host, &addresses);

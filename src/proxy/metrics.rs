@@ -6,8 +6,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use super::cache::GivenBy;
 use super::status::Outcome;
 use crate::model::NamespaceName;
+
+/// The label of organisations that are caches by the API.
+const MADE_BY_API: &str = "(api)";
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -134,12 +138,17 @@ impl Metrics {
         })
     }
 
-    /// Makes the counters of an organisation, once.
-    pub(super) fn know(&self, organization: &NamespaceName) {
+    /// Makes the counters of an organisation, once. Those that are caches by the API share theirs: anybody
+    /// may make one, and no metric has a label for each (DO-10).
+    pub(super) fn know(&self, organization: &NamespaceName, given: GivenBy) {
         if self.known.load().contains_key(organization) {
             return;
         }
-        let made = Arc::new(self.make(organization.as_str()));
+        let label = match given {
+            GivenBy::Configuration => organization.as_str(),
+            GivenBy::Api => MADE_BY_API,
+        };
+        let made = Arc::new(self.make(label));
         self.known.rcu(|known| {
             let mut known = HashMap::clone(known);
             known
@@ -149,7 +158,16 @@ impl Metrics {
         });
     }
 
-    /// The counters of an organisation that is or was configured.
+    /// Forgets an organisation that is no cache by the API any more; what was counted stays.
+    pub(super) fn forget(&self, organization: &NamespaceName) {
+        self.known.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.remove(organization);
+            known
+        });
+    }
+
+    /// The counters of an organisation that is a cache, or was one by the configuration.
     pub fn of(&self, organization: &NamespaceName) -> Option<Arc<OfOrganization>> {
         self.known.load().get(organization).cloned()
     }

@@ -15,6 +15,7 @@ mod fill;
 mod flight;
 mod freshness;
 mod listings;
+mod made;
 mod manifests;
 mod metrics;
 mod negative;
@@ -34,15 +35,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use blobs::{BlobAnswer, BlobContent, BlobHead, BlobSource, BlobStream};
-pub use cache::{Cache, Reconfigured};
+pub use cache::{Cache, GivenBy, Reconfigured};
 pub use error::Error;
 pub use listings::{ReferrersAnswer, TagsAnswer};
+pub use made::{CacheError, CacheSettings, NewCache, Trial};
 pub use manifests::{Ask, ManifestAnswer, ManifestHead};
 pub use metrics::{Kind, Metrics};
 pub use route::{Origin, Route};
 pub use source::{Door, Source};
 pub use status::{CacheStatus, Outcome};
 
+use crate::accounts::SealKey;
 use crate::config::Deadlines;
 use crate::model::{NamespaceName, UpstreamRule};
 use crate::outbound::Outbound;
@@ -61,6 +64,12 @@ struct Inner {
     upstream_metrics: upstream::Metrics,
     metrics: Metrics,
     settings: ArcSwap<Settings>,
+    /// Under which the accounts of caches made by the API are sealed.
+    seal: SealKey,
+    /// What the configuration is called.
+    configured_in: Box<str>,
+    /// The rules of the configuration; locked while the caches are changed.
+    configured: tokio::sync::Mutex<Vec<UpstreamRule>>,
     caches: ArcSwap<cache::Caches>,
     /// Hostnames at which an organisation's content is served at the root.
     hostnames: ArcSwap<HashMap<String, NamespaceName>>,
@@ -86,6 +95,10 @@ struct Settings {
 pub struct Parts {
     pub registry: Registry,
     pub outbound: Outbound,
+    /// Under which the accounts of caches made by the API are sealed.
+    pub seal: SealKey,
+    /// What the configuration is called, for those who try to change by the API what it says.
+    pub configured_in: String,
     pub deadlines: Deadlines,
     /// No upstream is ever asked.
     pub offline: bool,
@@ -104,6 +117,8 @@ impl Proxy {
         let Parts {
             registry,
             outbound,
+            seal,
+            configured_in,
             deadlines,
             offline,
             enabled,
@@ -121,6 +136,9 @@ impl Proxy {
                     offline,
                     enabled,
                 }),
+                seal,
+                configured_in: configured_in.into(),
+                configured: tokio::sync::Mutex::default(),
                 caches: ArcSwap::default(),
                 hostnames: ArcSwap::default(),
                 negative: negative::Negative::default(),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::cache::Cache;
+use super::cache::{Cache, Caches, GivenBy};
 use super::source::Door;
 use super::{Error, Proxy, Source};
-use crate::model::{NamespaceKind, NamespaceName, UpstreamName};
+use crate::model::{NamespaceId, NamespaceKind, NamespaceName, UpstreamName};
 use crate::oci::RepositoryName;
 
 /// What a request says of where it wants to go, beside the repository's name.
@@ -48,7 +48,10 @@ impl Proxy {
             .or_else(|| origin.host.and_then(|host| hostnames.get(host)));
         if let Some(organization) = mirrored {
             return match caches.of_organization(organization.as_str()) {
-                Some(cache) => Ok(route_to(cache, name.clone(), name, Door::Mirror)),
+                Some(cache) => {
+                    self.route_within(cache, name.clone(), name, Door::Mirror)
+                        .await
+                }
                 None => {
                     let organization = organization.clone();
                     self.held_only(organization, name.clone(), name, Door::Mirror)
@@ -57,7 +60,10 @@ impl Proxy {
             };
         }
         if let Some(ns) = origin.ns.filter(|ns| !ns.is_empty()) {
-            return Ok(route_by_ns(&caches, ns, name));
+            return match find_by_ns(&caches, ns, name) {
+                Some((cache, rest)) => self.route_within(cache, rest, name, Door::Mirror).await,
+                None => Ok(Route::Unserved),
+            };
         }
         let Some((first, rest)) = name.split_first() else {
             return match origin.library {
@@ -70,7 +76,7 @@ impl Proxy {
             };
         };
         if let Some(cache) = caches.of_organization(first) {
-            return Ok(route_to(cache, rest, name, Door::Namespace));
+            return self.route_within(cache, rest, name, Door::Namespace).await;
         }
         match first.parse() {
             Ok(organization) => {
@@ -79,6 +85,55 @@ impl Proxy {
             }
             Err(_) => Ok(Route::NoNamespace),
         }
+    }
+
+    /// A repository of a cache: one that was pushed, where there may be such, or upstream's.
+    async fn route_within(
+        &self,
+        cache: &Arc<Cache>,
+        name: RepositoryName,
+        shown: &RepositoryName,
+        door: Door,
+    ) -> Result<Route, Error> {
+        if cache.given == GivenBy::Api && !self.is_named(cache).await? {
+            let name = &cache.rule.organization;
+            return Ok(Route::UnknownNamespace(name.clone()));
+        }
+        if !cache.is_mixed || self.is_fetched(cache.organization, &name).await? != Some(false) {
+            return Ok(route_to(cache, name, shown, door));
+        }
+        Ok(Route::Source(Source {
+            organization: cache.organization,
+            organization_name: cache.rule.organization.clone(),
+            cache: None,
+            name,
+            shown: shown.clone(),
+            kind: NamespaceKind::Organization,
+            fetched: false,
+            anonymous_pull: false,
+            door,
+        }))
+    }
+
+    /// Whether the organisation still has the name that it became a cache under: it may be gone, or another
+    /// may have its name, before the caches are taken over anew.
+    async fn is_named(&self, cache: &Cache) -> Result<bool, Error> {
+        let found = self.registry().namespace(&cache.rule.organization).await?;
+        Ok(found.is_some_and(|(id, _)| id == cache.organization))
+    }
+
+    /// Whether a repository holds what an upstream has; `None` if there is none of that name.
+    async fn is_fetched(
+        &self,
+        organization: NamespaceId,
+        name: &RepositoryName,
+    ) -> Result<Option<bool>, Error> {
+        let registry = self.registry();
+        let Some(id) = registry.repository(organization, name).await? else {
+            return Ok(None);
+        };
+        let record = registry.repository_record(id).await?;
+        Ok(record.map(|record| record.fetched))
     }
 
     /// A local namespace, or one that is no cache any more, serves what it holds.
@@ -92,6 +147,8 @@ impl Proxy {
         let Some((organization, record)) = self.registry().namespace(&name).await? else {
             return Ok(Route::UnknownNamespace(name));
         };
+        let fetched = record.kind == NamespaceKind::Cache
+            || self.is_fetched(organization, &repository).await? == Some(true);
         Ok(Route::Source(Source {
             organization,
             organization_name: name,
@@ -99,6 +156,7 @@ impl Proxy {
             name: repository,
             shown: shown.clone(),
             kind: record.kind,
+            fetched,
             anonymous_pull: record.anonymous_pull,
             door,
         }))
@@ -107,30 +165,30 @@ impl Proxy {
 
 /// A prefix that names an organisation with that upstream is taken off; else the upstream's own
 /// organisation is found by the upstream.
-fn route_by_ns(caches: &super::cache::Caches, ns: &str, name: &RepositoryName) -> Route {
+fn find_by_ns<'a>(
+    caches: &'a Caches,
+    ns: &str,
+    name: &RepositoryName,
+) -> Option<(&'a Arc<Cache>, RepositoryName)> {
     let host = ns.split_once("://").map_or(ns, |(_, host)| host);
-    let Ok(wanted) = host.parse::<UpstreamName>() else {
-        return Route::Unserved;
-    };
+    let wanted = host.parse::<UpstreamName>().ok()?;
     if let Some((first, rest)) = name.split_first()
         && let Some(cache) = caches.of_organization(first)
         && cache.rule.upstream.host == wanted.host
     {
-        return route_to(cache, rest, name, Door::Mirror);
+        return Some((cache, rest));
     }
     let mut of_namespace = None;
     for cache in caches.of_upstream(&wanted.host) {
         match &cache.rule.upstream.namespace {
-            None => return route_to(cache, name.clone(), name, Door::Mirror),
+            None => return Some((cache, name.clone())),
             Some(namespace) => {
                 let inside = below(name, namespace).map(|rest| (cache, rest));
                 of_namespace = of_namespace.or(inside);
             }
         }
     }
-    of_namespace.map_or(Route::Unserved, |(cache, rest)| {
-        route_to(cache, rest, name, Door::Mirror)
-    })
+    of_namespace
 }
 
 /// What of `name` lies below `namespace`.
@@ -168,7 +226,8 @@ pub(super) fn source_of(
         cache: Some(cache.clone()),
         name,
         shown: shown.clone(),
-        kind: NamespaceKind::Cache,
+        kind: cache.kind(),
+        fetched: true,
         anonymous_pull: cache.rule.anonymous_pull,
         door,
     })

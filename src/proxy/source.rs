@@ -17,6 +17,8 @@ pub struct Source {
     pub(super) name: RepositoryName,
     pub(super) shown: RepositoryName,
     pub(super) kind: NamespaceKind,
+    /// Its content comes, or came, from an upstream.
+    pub(super) fetched: bool,
     pub(super) anonymous_pull: bool,
     pub(super) door: Door,
 }
@@ -65,7 +67,7 @@ impl Source {
 
     /// Whether content comes from pushes here, rather than from an upstream.
     pub const fn is_local(&self) -> bool {
-        !matches!(self.kind, NamespaceKind::Cache)
+        !self.fetched
     }
 
     pub const fn door(&self) -> Door {

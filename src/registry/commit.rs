@@ -60,20 +60,24 @@ impl Registry {
         self.inner.store.write(put).await
     }
 
-    /// Returns the repository of that name, made if it does not exist.
+    /// Returns the repository of that name, made for what upstream has if it does not exist.
     ///
     /// # Errors
-    /// The store's.
+    /// [`Error::ReadOnly`] if it was pushed; the store's.
     pub async fn ensure_repository(
         &self,
         namespace: NamespaceId,
         name: &RepositoryName,
     ) -> Result<RepositoryId, Error> {
         if let Some(id) = self.repository(namespace, name).await? {
-            return Ok(id);
+            let record = self.repository_record(id).await?;
+            return match record.is_some_and(|record| !record.fetched) {
+                true => Err(Error::ReadOnly),
+                false => Ok(id),
+            };
         }
         let created = self.inner.clock.now();
-        let record = RepositoryRecord::new(namespace, name.clone(), created);
+        let record = RepositoryRecord::fetched(namespace, name.clone(), created);
         let create =
             move |tx: &mut WriteTx<'_>| match tx.repositories().by_name(namespace, &record.name)? {
                 Some(id) => Ok::<_, Error>(id),

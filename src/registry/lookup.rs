@@ -217,8 +217,8 @@ impl Registry {
         }
     }
 
-    /// Whether a blob is here and only namespaces hold it that not everyone may read, `namespace`
-    /// not among them: then a manifest that names it is no right to its bytes.
+    /// Whether a blob is here and only namespaces hold it that not everyone may read, the cached content
+    /// of `namespace` not among them: then a manifest that names it is no right to its bytes.
     ///
     /// # Errors
     /// The store's.
@@ -231,7 +231,11 @@ impl Registry {
             let holders = tx.blobs().namespaces(digest, HOLDERS)?;
             for holder in &holders {
                 let record = tx.namespaces().record(*holder)?;
-                if *holder == namespace || record.is_some_and(|record| record.anonymous_pull) {
+                let is_open = match *holder == namespace {
+                    true => !is_pushed_to(tx, namespace, digest)?,
+                    false => record.is_some_and(|record| record.anonymous_pull),
+                };
+                if is_open {
                     return Ok(false);
                 }
             }
@@ -316,4 +320,20 @@ impl Registry {
             .read(|tx| Ok(tx.referrers().list(repository, subject, 1000)?))
             .await
     }
+}
+
+/// Whether a blob was pushed into a repository of the namespace, which not every reader of what the
+/// namespace caches may read.
+fn is_pushed_to(
+    tx: &store::ReadTx,
+    namespace: NamespaceId,
+    digest: &Digest,
+) -> Result<bool, store::Error> {
+    for holder in tx.blobs().holders(digest, HOLDERS)? {
+        let record = tx.repositories().record(holder)?;
+        if record.is_some_and(|record| record.namespace == namespace) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -262,11 +262,10 @@ fn candidate(
     now: Timestamp,
 ) -> Result<Candidate, store::Error> {
     let tags = tags_leading_to(tx, &unit)?;
-    let name = tx
-        .repositories()
-        .record(unit.repository)?
-        .map(|record| record.name);
-    let pinned = name.is_some_and(|name| is_pinned(&tags, &name, policy));
+    let record = tx.repositories().record(unit.repository)?;
+    // What was pushed is never evicted, also where it lies in a cache (GC-05).
+    let pinned =
+        record.is_some_and(|record| !record.fetched || is_pinned(&tags, &record.name, policy));
     let validated = tags.iter().map(|(_, record)| record.validated).max();
     Ok(Candidate {
         unit,

@@ -54,7 +54,7 @@ impl Registry {
     /// Who makes it in a namespace not his own gets the role admin on it (Quay).
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] if the namespace is a cache, [`Error::NameUnknown`] if it is gone.
+    /// [`Error::ReadOnly`] if the namespace is a cache, whoever made it one, [`Error::NameUnknown`] if it is gone.
     pub async fn create_repository(
         &self,
         namespace: NamespaceId,
@@ -73,6 +73,10 @@ impl Registry {
                 .ok_or(Error::NameUnknown)?;
             let record = match record.kind {
                 NamespaceKind::Cache => return Err(Error::ReadOnly),
+                // What is not there upstream is not here either.
+                _ if tx.proxy_caches().record(namespace)?.is_some() => {
+                    return Err(Error::ReadOnly);
+                }
                 NamespaceKind::Organization | NamespaceKind::User(_) => RepositoryRecord {
                     visibility,
                     ..RepositoryRecord::new(namespace, name.clone(), now)

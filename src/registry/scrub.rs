@@ -148,7 +148,9 @@ impl Registry {
                 names.extend(namespace.map(|it| format!("{}/{}", it.name, record.name)));
             }
             for id in tx.blobs().namespaces(&digest, limit)? {
-                let cache = tx.namespaces().record(id)?.filter(|it| !it.is_local());
+                let record = tx.namespaces().record(id)?;
+                let is_cache = tx.proxy_caches().record(id)?.is_some();
+                let cache = record.filter(|it| is_cache || !it.is_local());
                 names.extend(cache.map(|it| it.name.to_string()));
             }
             names.truncate(limit);
@@ -200,13 +202,8 @@ impl Registry {
     /// Whether a local repository has the blob.
     async fn is_pushed(&self, digest: &Digest) -> Result<bool, Error> {
         let pushed = self.inner.store.read(|tx| {
-            for namespace in tx.blobs().namespaces(digest, ROWS)? {
-                let record = tx.namespaces().record(namespace)?;
-                if record.is_some_and(|record| record.is_local()) {
-                    return Ok(true);
-                }
-            }
-            Ok::<_, store::Error>(false)
+            let holders = tx.blobs().holders(digest, 1)?;
+            Ok::<_, store::Error>(!holders.is_empty())
         });
         Ok(pushed.await?)
     }
@@ -235,15 +232,14 @@ impl Registry {
                 return Ok(());
             };
             namespace_after = Some(*last);
-            for (namespace, record) in namespaces {
+            for (namespace, _) in namespaces {
                 let mut after = None;
                 loop {
                     let page = self.repositories(namespace, after).await?;
                     let Some((last, _)) = page.last() else { break };
                     after = Some(last.clone());
                     for (_, repository) in page {
-                        let place = (namespace, repository, record.is_local());
-                        self.scrub_repository(place, scrub).await?;
+                        self.scrub_repository(namespace, repository, scrub).await?;
                     }
                 }
             }
@@ -252,9 +248,12 @@ impl Registry {
 
     async fn scrub_repository<F: FnMut(&Damage) + Send>(
         &self,
-        (namespace, repository, is_local): (NamespaceId, RepositoryId, bool),
+        namespace: NamespaceId,
+        repository: RepositoryId,
         scrub: &mut Scrub<F>,
     ) -> Result<(), Error> {
+        let record = self.repository_record(repository).await?;
+        let is_local = record.is_some_and(|record| !record.fetched);
         let mut after = None;
         loop {
             let page = self

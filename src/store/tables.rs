@@ -49,6 +49,9 @@ tables! {
     /// (namespace, name) → repository
     RepositoryNames = "repository_names.v1",
 
+    /// namespace → `ProxyCacheRecord`: what it caches by the API
+    ProxyCaches = "proxy_caches.v1",
+
     /// user → `UserRecord`; found by name through its namespace
     Users = "users.v1",
     /// e-mail address in lower case → user
@@ -117,6 +120,8 @@ tables! {
     ApplicationAssignments = "application_assignments.v1",
     /// key id → `SigningKeyRecord`
     SigningKeys = "signing_keys.v1",
+    /// key id → `ServiceKeyRecord`
+    ServiceKeys = "service_keys.v1",
 
     /// (repository, digest) → `ManifestRecord`
     Manifests = "manifests.v1",

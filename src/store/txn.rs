@@ -24,6 +24,7 @@ use super::{
     Referrers, Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users,
     codec,
 };
+use super::{ProxyCaches, ServiceKeys};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -114,6 +115,8 @@ nouns! {
     prototypes: Prototypes,
     /// What is deleted and has rows left.
     purges: Purges,
+    /// What organisations cache by the API.
+    proxy_caches: ProxyCaches,
     /// Tokens that users made for programs.
     app_tokens: AppTokens,
     /// Programs of others that act for users.
@@ -122,6 +125,8 @@ nouns! {
     oauth_tokens: OauthTokens,
     /// Tokens that users are offered.
     oauth_assignments: OauthAssignments,
+    /// Keys of services that belong to this registry.
+    service_keys: ServiceKeys,
     /// Keys that registry tokens are signed with.
     signing_keys: SigningKeys,
     /// Manifests, their documents, and who names whom.

@@ -31,12 +31,14 @@ impl Stored for OauthTokenId {}
 impl Stored for OauthTokenRecord {}
 impl Stored for PrototypeRecord {}
 impl Stored for NoticeRecord {}
+impl Stored for crate::model::ProxyCacheRecord {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}
 impl Stored for RobotId {}
 impl Stored for RobotRow {}
 impl Stored for String {}
 impl Stored for Role {}
+impl Stored for crate::model::ServiceKeyRecord {}
 impl Stored for SigningKeyRecord {}
 impl Stored for TagLifetime {}
 impl Stored for TeamId {}
@@ -81,7 +83,7 @@ impl Stored for NamespaceRecord {
     }
 }
 
-// === Repositories: without visibility and state ===
+// === Repositories: without visibility and state, all of caches ===
 
 #[derive(Deserialize)]
 struct RepositoryRecord1 {
@@ -92,7 +94,7 @@ struct RepositoryRecord1 {
 
 impl From<RepositoryRecord1> for RepositoryRecord {
     fn from(old: RepositoryRecord1) -> Self {
-        Self::new(old.namespace, old.name, old.created)
+        Self::fetched(old.namespace, old.name, old.created)
     }
 }
 

@@ -90,7 +90,10 @@ impl Upstream {
         metrics: &Metrics,
     ) -> Result<Self, Error> {
         let base = base_url(rule)?;
-        let metrics = metrics.of(rule.organization.as_str());
+        let metrics = metrics.of(match trust {
+            AddressPolicy::Any => rule.organization.as_str(),
+            AddressPolicy::PublicOrAllowed => MADE_BY_API,
+        });
         let thresholds = Thresholds {
             failures: deadlines.breaker_threshold,
             first: deadlines.breaker_first,
@@ -144,6 +147,10 @@ impl Upstream {
         remote.measured(Operation::Ping, work).await.map(drop)
     }
 }
+
+/// The label of upstreams that somebody else than the operator named: their organisations are anybody's,
+/// and no metric has a label for each (DO-10).
+const MADE_BY_API: &str = "(api)";
 
 /// Largest body of a ping.
 const PING_BYTES: usize = 64 * 1024;

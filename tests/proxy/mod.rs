@@ -7,6 +7,7 @@ mod cold_pull;
 mod concurrent_pull;
 mod hostile;
 mod listings;
+mod made;
 mod offline;
 mod prefetch;
 mod private;

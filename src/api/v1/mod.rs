@@ -30,6 +30,8 @@ mod error_types;
 mod inbox;
 mod invitation;
 mod json;
+mod keyserver;
+mod lenient;
 mod logs;
 mod loose;
 mod members;
@@ -38,9 +40,13 @@ mod need;
 mod organization;
 mod permission;
 mod prototype;
+mod proxycache;
 mod robot;
 mod rows;
+mod rows;
 mod schema;
+mod schema;
+mod superuser;
 mod team;
 mod view;
 
@@ -77,4 +83,7 @@ const RESOURCES: &[Resource] = &[
     prototype::routes,
     robot::routes,
     team::routes,
+    keyserver::routes,
+    proxycache::routes,
+    superuser::routes,
 ];

@@ -256,6 +256,7 @@ impl Visit<'_> {
             repository: repository
                 .as_ref()
                 .map(|(id, record)| (*id, record.visibility, record.state)),
+            fetched: !source.is_local(),
         };
         Ok((target, repository))
     }

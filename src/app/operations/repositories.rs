@@ -56,10 +56,10 @@ async fn list_namespace(
         let page = page(services, *id, after).await?;
         after = page.last().map(|repository| repository.name.clone());
         for repository in page {
-            let visibility = match (record.is_local(), repository.visibility) {
-                (false, _) => "cache",
-                (true, Visibility::Public) => "public",
-                (true, Visibility::Private) => "private",
+            let visibility = match (repository.fetched, repository.visibility) {
+                (true, _) => "cache",
+                (false, Visibility::Public) => "public",
+                (false, Visibility::Private) => "private",
             };
             let row = RepositoryRow {
                 repository: RepositoryPath {

@@ -235,13 +235,21 @@ fn path(target: &Target) -> Result<RepositoryPath, Failure> {
 /// The repository of that name, if it is pushed to.
 async fn local(services: &Services, path: &RepositoryPath) -> Result<RepositoryId, Failure> {
     let name = &path.namespace;
-    if !namespace(services, name).await?.record.is_local() {
-        return Err(Failure::refused(format!(
+    let of_cache = || {
+        Failure::refused(format!(
             "{name} is a cache: where its tags point, and for how long, is its upstream's to say; \
              `entrepot cache ls {path}` shows them"
-        )));
+        ))
+    };
+    if !namespace(services, name).await?.record.is_local() {
+        return Err(of_cache());
     }
-    Ok(locate(services, path).await?.id)
+    let id = locate(services, path).await?.id;
+    let record = services.registry.repository_record(id).await?;
+    match record.is_some_and(|record| record.fetched) {
+        true => Err(of_cache()),
+        false => Ok(id),
+    }
 }
 
 fn unknown(target: &Target) -> Failure {

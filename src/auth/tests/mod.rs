@@ -5,6 +5,7 @@ mod forged;
 mod keys;
 mod logins;
 mod rights;
+mod service_keys;
 mod tokens;
 
 use std::net::IpAddr;

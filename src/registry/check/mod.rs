@@ -56,7 +56,7 @@ impl Registry {
         for first in first_digests() {
             check.blobs(first).await?;
         }
-        for (namespace, _) in self.all_namespaces().await? {
+        for namespace in self.all_namespaces().await? {
             check.namespace(namespace).await?;
         }
         Ok(check.report)
@@ -73,19 +73,16 @@ impl Registry {
             found: |_: &Finding| {},
             report: CheckReport::default(),
         };
-        for (namespace, is_local) in self.all_namespaces().await? {
-            if is_local {
-                check.forgotten(namespace).await?;
-            }
+        for namespace in self.all_namespaces().await? {
+            check.forgotten(namespace).await?;
         }
         Ok(check.report.findings)
     }
 
-    /// Every namespace, and whether it is local.
-    async fn all_namespaces(&self) -> Result<Vec<(NamespaceId, bool)>, Error> {
+    async fn all_namespaces(&self) -> Result<Vec<NamespaceId>, Error> {
         let mut all = Vec::new();
         loop {
-            let after = all.last().map(|(namespace, _)| *namespace);
+            let after = all.last().copied();
             let page = self
                 .inner
                 .store
@@ -94,7 +91,7 @@ impl Registry {
             if page.is_empty() {
                 return Ok(all);
             }
-            all.extend(page.into_iter().map(|(id, record)| (id, record.is_local())));
+            all.extend(page.into_iter().map(|(id, _)| id));
         }
     }
 }
@@ -249,7 +246,7 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
         }
     }
 
-    /// Finds what a local namespace no longer needs and no review covers.
+    /// Finds what was pushed into a namespace, is needed no longer and covered by no review.
     async fn forgotten(&mut self, namespace: NamespaceId) -> Result<(), Error> {
         let mut after = None;
         loop {

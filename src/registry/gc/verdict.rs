@@ -73,11 +73,10 @@ impl Moment {
         let Some(record) = tx.repositories().record(repository)? else {
             return Ok(None);
         };
-        let namespace = tx.namespaces().record(record.namespace)?;
         Ok(Some(Place {
             namespace: record.namespace,
             repository,
-            is_local: namespace.is_some_and(|namespace| namespace.is_local()),
+            is_local: !record.fetched,
             time_machine: time_machine(tx, repository, self.rules.time_machine)?,
         }))
     }

@@ -10,7 +10,7 @@ use super::Site;
 use crate::auth::{
     MadeServiceKey, NewServiceKey, ServiceKeyChange, ServiceKeyError, Submission, Submitted,
 };
-use crate::model::{Actor, ApprovalKind, LogKind, Performer, Timestamp, UserId};
+use crate::model::{Actor, ApprovalKind, LogFilter, LogKind, Performer, Timestamp, UserId};
 
 const AUDIENCE: &str = "https://registry.example.org";
 
@@ -119,10 +119,14 @@ async fn approve(site: &Site, key_id: &str) {
 }
 
 async fn logged(site: &Site) -> Vec<(LogKind, Map<String, Value>)> {
-    let until = Timestamp::from_millis(i64::MAX);
-    let lines = site
-        .store
-        .scan(move |tx| tx.logs().list(None, until, None, 1000));
+    let filter = LogFilter {
+        scope: None,
+        performer: None,
+        since: Timestamp::from_millis(0),
+        until: Timestamp::from_millis(i64::MAX),
+    };
+    let list = move |tx: &crate::store::ReadTx| tx.logs().list(&filter, None, 1000);
+    let lines = site.store.scan(list);
     let lines: Result<Vec<_>, crate::store::Error> = lines.await;
     let lines = lines.unwrap().into_iter();
     lines

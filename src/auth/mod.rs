@@ -70,8 +70,7 @@ use token::Tokens;
 
 use crate::accounts::{Accounts, SealKey};
 use crate::config::RobotAccess;
-use crate::model::{Clock, NamespaceId, NamespaceName, RobotName, Secret};
-use crate::model::{Clock, NamespaceId, NamespaceName, Secret, UserId, UserRecord};
+use crate::model::{Clock, NamespaceId, NamespaceName, RobotName, Secret, UserId, UserRecord};
 use crate::oci::{Actions, RepositoryName};
 use crate::store::Store;
 

@@ -31,7 +31,6 @@ mod inbox;
 mod invitation;
 mod json;
 mod keyserver;
-mod lenient;
 mod logs;
 mod loose;
 mod members;
@@ -43,8 +42,6 @@ mod prototype;
 mod proxycache;
 mod robot;
 mod rows;
-mod rows;
-mod schema;
 mod schema;
 mod superuser;
 mod team;
@@ -75,15 +72,15 @@ const RESOURCES: &[Resource] = &[
     error_types::routes,
     inbox::routes,
     invitation::routes,
+    keyserver::routes,
     logs::routes,
     members::routes,
     messages::routes,
     organization::routes,
     permission::routes,
     prototype::routes,
-    robot::routes,
-    team::routes,
-    keyserver::routes,
     proxycache::routes,
+    robot::routes,
     superuser::routes,
+    team::routes,
 ];

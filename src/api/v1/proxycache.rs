@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::context::Context;
 use super::error::ApiError;
 use super::json;
-use super::lenient;
+use super::loose;
 use super::rows::{Answer, Rows};
 use crate::auth::{Need, Part};
 use crate::config::Features;
@@ -19,7 +19,7 @@ const CONFIGURATION: &str = "/api/v1/organization/{orgname}/proxycache";
 const VALIDATION: &str = "/api/v1/organization/{orgname}/validateproxycache";
 
 /// Quay's default: a day.
-const EXPIRATION_S: i64 = 86_400;
+const EXPIRATION_S: u64 = 86_400;
 
 pub(super) fn routes(rows: &mut Rows) {
     let group = "organization";
@@ -88,26 +88,22 @@ struct ProxyCacheBody {
     upstream_registry_username: Option<String>,
     upstream_registry_password: Option<String>,
     /// Seconds for which a tag is served unasked while the upstream does not answer; 0 for ever.
-    #[serde(default, deserialize_with = "lenient::whole")]
-    expiration_s: Option<i64>,
+    #[serde(default, deserialize_with = "loose::number")]
+    expiration_s: Option<u64>,
     /// Plain http.
-    #[serde(default, deserialize_with = "lenient::switch")]
+    #[serde(default, deserialize_with = "loose::truth")]
     insecure: Option<bool>,
 }
 
 impl ProxyCacheBody {
-    fn cache(self) -> Result<NewCache, ApiError> {
-        let expiration = self.expiration_s.unwrap_or(EXPIRATION_S);
-        let expiration_s = u64::try_from(expiration).map_err(|_| {
-            ApiError::invalid(format!("{expiration} is less than the minimum of 0"))
-        })?;
-        Ok(NewCache {
+    fn cache(self) -> NewCache {
+        NewCache {
             upstream: self.upstream_registry,
             username: self.upstream_registry_username.map(Secret::new),
             password: self.upstream_registry_password.map(Secret::new),
-            expiration_s,
+            expiration_s: self.expiration_s.unwrap_or(EXPIRATION_S),
             insecure: self.insecure.unwrap_or(false),
-        })
+        }
     }
 }
 
@@ -130,7 +126,7 @@ async fn show(context: Context) -> Answer {
 }
 
 async fn create(context: Context) -> Answer {
-    let new = context.body::<ProxyCacheBody>()?.cache()?;
+    let new = context.body::<ProxyCacheBody>()?.cache();
     let (name, by) = (&context.organization().record.name, context.performer());
     let made = context.state.proxy.make_cache(name, &new, &by).await;
     made.map_err(failed)?;
@@ -145,7 +141,7 @@ async fn delete(context: Context) -> Answer {
 }
 
 async fn validate(context: Context) -> Answer {
-    let new = context.body::<ProxyCacheBody>()?.cache()?;
+    let new = context.body::<ProxyCacheBody>()?.cache();
     let name = &context.organization().record.name;
     let trial = context.state.proxy.try_cache(name, &new).await;
     let word = match trial.map_err(failed)? {

@@ -12,7 +12,7 @@ use crate::api::v1::context::Context;
 use crate::api::v1::error::ApiError;
 use crate::api::v1::rows::{Answer, Rows};
 use crate::api::v1::view::gmt;
-use crate::api::v1::{json, lenient};
+use crate::api::v1::{json, loose};
 use crate::auth::{Need, NewServiceKey, ServiceKeyChange, ServiceKeyError};
 use crate::config::Features;
 use crate::http::response;
@@ -264,14 +264,14 @@ async fn approval_view(
 
 /// Seconds since 1970, also as text; nothing for `null`.
 fn time(value: &Value) -> Result<Option<Timestamp>, ApiError> {
-    let seconds = lenient::whole(value);
-    let seconds = seconds.map_err(|_| invalid_date(value))?;
+    let seconds = loose::number(value).map_err(|_| invalid_date(value))?;
     let Some(seconds) = seconds else {
         return Ok(None);
     };
     let millis = seconds
         .checked_mul(1000)
-        .ok_or_else(|| invalid_date(value))?;
+        .and_then(|it| i64::try_from(it).ok());
+    let millis = millis.ok_or_else(|| invalid_date(value))?;
     Ok(Some(Timestamp::from_millis(millis)))
 }
 

@@ -1,8 +1,13 @@
 //! The doors, through real sockets.
 
+mod aggregatelogs;
 mod blobs;
+mod error_types;
 mod lists;
+mod logs;
 mod manifests;
+mod messages;
+mod notifications;
 mod pages;
 mod registry;
 

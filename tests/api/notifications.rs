@@ -1,0 +1,127 @@
+//! What the current user is told.
+
+use entrepot::model::{NamespaceId, NoticeKind, NoticeRecord};
+use serde_json::{Value, json};
+
+use crate::harness::api::fields;
+use crate::harness::site::Site;
+
+async fn put(site: &Site, uuid: &str, target: NamespaceId) {
+    let metadata = json!({"code": "abc", "inviter": "root", "org": "acme", "team": "ci"});
+    let (kind, now) = (NoticeKind::OrgTeamInvite, site.clock.now());
+    let notice = NoticeRecord::new(uuid.to_owned(), target, kind, now, &metadata);
+    let store = site.registry().store();
+    let put = move |tx: &mut entrepot::store::WriteTx<'_>| tx.notices().put(&notice);
+    let told: Result<(), entrepot::store::Error> = store.write(put).await;
+    told.unwrap();
+}
+
+/// A site with ann, who owns acme; her token, her namespace and acme.
+async fn site() -> (Site, String, NamespaceId, NamespaceId) {
+    let site = Site::start(|_| {}).await;
+    let ann = site.user("ann").await;
+    let token = site.oauth_token(ann, "user:admin").await;
+    let acme = site.organization("acme", Some(ann)).await;
+    let (own, _) = site
+        .registry()
+        .namespace(&"ann".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    (site, token, own, acme)
+}
+
+/// quay-api 10.2: the fields of a notice, and of a page of them.
+#[tokio::test]
+async fn a_user_is_told_of_himself_and_of_his_organisations() {
+    let (site, token, own, acme) = site().await;
+    put(&site, "first", own).await;
+    put(&site, "second", acme).await;
+    let answer = site.api(&token).get("/user/notifications").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let expected = |id: &str, organization: Value| {
+        json!({
+            "id": id,
+            "organization": organization,
+            "kind": "org_team_invite",
+            "created": "Thu, 01 Jan 2026 00:00:00 -0000",
+            "metadata": {"code": "abc", "inviter": "root", "org": "acme", "team": "ci"},
+            "dismissed": false,
+        })
+    };
+    let both = [
+        expected("second", json!("acme")),
+        expected("first", Value::Null),
+    ];
+    let page = json!({"notifications": both, "additional": false});
+    assert_eq!(answer.json(), page);
+    assert_eq!(fields(&answer.json()), ["notifications", "additional"]);
+    let one = site.api(&token).get("/user/notifications/first").await;
+    assert_eq!(one.json(), expected("first", Value::Null));
+}
+
+#[tokio::test]
+async fn notices_come_five_a_page() {
+    let (site, token, own, _) = site().await;
+    for n in 0..7 {
+        put(&site, &n.to_string(), own).await;
+    }
+    for (query, ids, more) in [
+        ("", vec!["6", "5", "4", "3", "2"], true),
+        ("?page=1", vec!["1", "0"], false),
+        ("?page=2&limit=3", vec!["0"], false),
+    ] {
+        let path = format!("/user/notifications{query}");
+        let page = site.api(&token).get(&path).await.json();
+        let notices = page["notifications"].as_array().unwrap();
+        let found: Vec<_> = notices
+            .iter()
+            .map(|it| it["id"].as_str().unwrap())
+            .collect();
+        assert_eq!((found, &page["additional"]), (ids, &json!(more)), "{query}");
+    }
+    let refused = site.api(&token).get("/user/notifications?limit=many").await;
+    assert_eq!(refused.status, 400);
+}
+
+#[tokio::test]
+async fn a_notice_is_dismissed_and_taken_back() {
+    let (site, token, own, _) = site().await;
+    put(&site, "a", own).await;
+    let api = site.api(&token);
+    for (body, dismissed, listed) in [(json!({"dismissed": true}), true, 0), (json!({}), false, 1)]
+    {
+        let changed = api.put("/user/notifications/a", body).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        assert_eq!(changed.json()["dismissed"], dismissed);
+        let list = api.get("/user/notifications").await.json();
+        assert_eq!(list["notifications"].as_array().unwrap().len(), listed);
+        let one = api.get("/user/notifications/a").await;
+        assert_eq!(one.json()["dismissed"], dismissed);
+    }
+}
+
+/// AZ-06: what others are told is not there.
+#[tokio::test]
+async fn nobody_sees_what_others_are_told() {
+    let (site, _, own, acme) = site().await;
+    put(&site, "a", own).await;
+    put(&site, "b", acme).await;
+    let bob = site.user("bob").await;
+    let token = site.oauth_token(bob, "user:admin").await;
+    let api = site.api(&token);
+    for uuid in ["a", "b", "none"] {
+        let path = format!("/user/notifications/{uuid}");
+        assert_eq!(api.get(&path).await.status, 404);
+        let refused = api.put(&path, json!({"dismissed": true})).await;
+        assert_eq!(refused.status, 404);
+        assert_eq!(refused.json()["error_type"], "not_found");
+    }
+    let list = api.get("/user/notifications").await.json();
+    assert_eq!(list["notifications"], json!([]));
+    let nobody = site.api_of_nobody().get("/user/notifications").await;
+    assert_eq!(nobody.status, 401);
+    let narrow = site.oauth_token(bob, "user:read").await;
+    let refused = site.api(&narrow).get("/user/notifications").await;
+    assert_eq!(refused.status, 403);
+}

@@ -101,15 +101,15 @@ async fn everything_is_listed_twenty_rows_a_page() {
 #[tokio::test]
 async fn a_row_of_everything_tells_who_and_where() {
     let (site, root, token) = site().await;
-    let acme = site.organization("acme", None).await;
-    site.clock.advance(Duration::from_secs(3723));
+    let acme = site.organization("acme", Some(root)).await;
+    site.clock.advance(Duration::from_secs(123));
     let line = LogEntry::new(LogKind::CreateRepo, site.clock.now(), &user(root, "root"))
         .within(acme)
         .with(json!({"repo": "app", "namespace": "acme"}));
     tell(&site, vec![line]).await;
     let answer = site.api(&token).get("/superuser/logs").await.json();
-    assert_eq!(answer["start_time"], "Wed, 31 Dec 2025 01:02:03 -0000");
-    assert_eq!(answer["end_time"], "Fri, 02 Jan 2026 01:02:03 -0000");
+    assert_eq!(answer["start_time"], "Wed, 31 Dec 2025 00:02:03 -0000");
+    assert_eq!(answer["end_time"], "Fri, 02 Jan 2026 00:02:03 -0000");
     let row = &answer["logs"][0];
     let expected = [
         "kind",
@@ -123,7 +123,7 @@ async fn a_row_of_everything_tells_who_and_where() {
     assert_eq!(row["kind"], "create_repo");
     assert_eq!(row["metadata"], json!({"repo": "app", "namespace": "acme"}));
     assert_eq!(row["ip"], "192.0.2.1");
-    assert_eq!(row["datetime"], "Thu, 01 Jan 2026 01:02:03 -0000");
+    assert_eq!(row["datetime"], "Thu, 01 Jan 2026 00:02:03 -0000");
     let performer = &row["performer"];
     assert_eq!(fields(performer), ["kind", "name", "is_robot", "avatar"]);
     assert_eq!(performer["name"], "root");
@@ -168,7 +168,7 @@ async fn the_answer_tells_its_window() {
 #[tokio::test]
 async fn a_page_token_that_cannot_be_read_is_the_first_page() {
     let (site, root, token) = site().await;
-    let acme = site.organization("acme", None).await;
+    let acme = site.organization("acme", Some(root)).await;
     let line = |n: i64| {
         let at = Timestamp::from_millis(site.clock.now().as_millis() - n);
         LogEntry::new(LogKind::OrgCreateTeam, at, &user(root, "root"))
@@ -176,20 +176,25 @@ async fn a_page_token_that_cannot_be_read_is_the_first_page() {
             .with(json!({"n": n}))
     };
     tell(&site, (0..30).map(line).collect()).await;
-    let numbers = async |path: String| {
-        let rows = rows_of(&site, &token, &path, "org_create_team").await;
+    let numbers = async |token: &str, path: String| {
+        let rows = rows_of(&site, token, &path, "org_create_team").await;
         rows[0]["metadata"]["n"].as_i64().unwrap()
     };
     let answer = site.api(&token).get("/superuser/logs").await.json();
     let next = answer["next_page"].as_str().unwrap().to_owned();
-    assert!(numbers(format!("/superuser/logs?next_page={next}")).await > 10);
+    assert!(numbers(&token, format!("/superuser/logs?next_page={next}")).await > 10);
     let path = format!("/organization/acme/logs?performer=root&next_page={next}");
-    assert_eq!(numbers(path).await, 0, "the token of another listing");
+    assert_eq!(
+        numbers(&token, path).await,
+        0,
+        "the token of another listing"
+    );
     let path = "/organization/acme/logs?performer=root&next_page=x";
-    assert_eq!(numbers(path.to_owned()).await, 0);
+    assert_eq!(numbers(&token, path.to_owned()).await, 0);
     site.clock.advance(Duration::from_secs(2 * 86_400 + 1));
     let path = format!("/superuser/logs?starttime=12/31/2025&next_page={next}");
-    assert_eq!(numbers(path).await, 0, "it was good for two days");
+    let token = site.oauth_token(root, EVERYTHING).await;
+    assert_eq!(numbers(&token, path).await, 0, "it was good for two days");
 }
 
 /// SC-093: the log of a repository is for those who administer it.
@@ -307,7 +312,7 @@ async fn what_did_not_happen_is_not_told() {
         .await;
     assert_eq!(
         refused.status,
-        404,
+        400,
         "its blobs are missing: {}",
         refused.text()
     );
@@ -415,16 +420,16 @@ async fn logins_are_told_unless_that_is_switched_off() {
             continue;
         }
         assert_eq!(told.len(), 2, "a pull is no login");
-        let (by_robot, by_user) = (&told[0], &told[1]);
+        let of = |kind| {
+            let found = told.iter().find(|row| row["metadata"]["kind"] == kind);
+            found.unwrap_or_else(|| panic!("{told:?}"))
+        };
+        let (by_robot, by_user) = (of("robot"), of("user"));
         let metadata = &by_user["metadata"];
         assert_eq!(fields(metadata), ["type", "useragent", "kind"]);
-        assert_eq!(
-            (&metadata["type"], &metadata["kind"]),
-            (&json!("v2auth"), &json!("user"))
-        );
+        assert_eq!(metadata["type"], "v2auth");
         assert_eq!(by_user["namespace"]["name"], "root");
         assert_eq!(by_robot["metadata"]["robot"], "acme+ci");
-        assert_eq!(by_robot["metadata"]["kind"], "robot");
         assert_eq!(by_robot["namespace"]["name"], "acme");
     }
 }
@@ -448,15 +453,15 @@ async fn failures_are_told_where_the_operator_wants_them() {
             user: "ann".to_owned(),
             password: "not-the-password".to_owned(),
         };
-        assert_eq!(site.ask_token_as(&wrong, &[]).await.status, 401);
         assert_eq!(site.get("/v2/ann/app/manifests/v1").await.status, 401);
         let image = Image::small(1);
         let put = site.put_manifest_as(&ann, "ann/app", "v1", &image.manifest);
-        assert_eq!(put.await.status, 404);
+        assert_eq!(put.await.status, 400);
         let pull = site.get_as(&ann, "/v2/ann/app/manifests/none").await;
         assert_eq!(pull.status, 404);
         let asked = Asked::new(reqwest::Method::DELETE, "/v2/ann/app/manifests/none");
         assert_eq!(site.ask_as(&ann, &asked).await.status, 404);
+        assert_eq!(site.ask_token_as(&wrong, &[]).await.status, 401);
         let all = rows(&site, &token, "/superuser/logs").await;
         let text = Value::from(all.clone()).to_string();
         assert!(!text.contains("not-the-password") && !text.contains("correct-horse"));

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::secret;
-use super::{Accounts, Error, Noun};
+use super::{Accounts, Error, Noun, SealKey};
 use crate::model::{
     LogEntry, LogKind, NamespaceId, OauthApplicationId, OauthApplicationRecord, Performer, Secret,
     Timestamp,
@@ -49,24 +49,12 @@ impl Accounts {
         by: &Performer,
     ) -> Result<Application, Error> {
         fields.check()?;
-        let client_id = secret::random(CLIENT_ID);
         let now = self.inner.clock.now();
-        let mut record = OauthApplicationRecord {
+        let client_id = secret::random(CLIENT_ID);
+        let record = OauthApplicationRecord {
             namespace,
-            client_secret: secret::seal_client_secret(
-                &self.inner.seal,
-                &client_id,
-                &new_client_secret(),
-            ),
-            client_id,
-            name: String::new(),
-            description: String::new(),
-            application_uri: String::new(),
-            redirect_uri: String::new(),
-            avatar_email: None,
-            created: now,
+            ..draft(&self.inner.seal, client_id, fields, now)
         };
-        fields.fill(&mut record);
         let line = line(LogKind::CreateApplication, now, by, &record, fields.told());
         self.change(move |tx| {
             let known = tx.namespaces().record(namespace)?.is_some();
@@ -269,6 +257,28 @@ impl ApplicationFields {
             .filter_map(|(name, text)| Some((name, text?.as_str())))
             .collect()
     }
+}
+
+/// An application of nobody yet, with a new client secret.
+pub(super) fn draft(
+    seal: &SealKey,
+    client_id: String,
+    fields: &ApplicationFields,
+    now: Timestamp,
+) -> OauthApplicationRecord {
+    let mut record = OauthApplicationRecord {
+        namespace: NamespaceId(0),
+        client_secret: secret::seal_client_secret(seal, &client_id, &new_client_secret()),
+        client_id,
+        name: String::new(),
+        description: String::new(),
+        application_uri: String::new(),
+        redirect_uri: String::new(),
+        avatar_email: None,
+        created: now,
+    };
+    fields.fill(&mut record);
+    record
 }
 
 /// The application of this organisation.

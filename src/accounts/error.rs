@@ -63,6 +63,9 @@ pub enum Error {
     TooManyPrototypes { limit: usize },
     #[error("nobody is in more than {limit} teams of one organisation")]
     TooManyTeams { limit: usize },
+    /// The first user is made once.
+    #[error("there is a user already")]
+    HasUsers,
     #[error("Token limit reached: maximum {limit} non-expired tokens per application")]
     TokenLimit { limit: u64 },
     /// A secret at rest was sealed under another key, or was damaged. Trying again cannot help.

@@ -54,7 +54,11 @@ impl Accounts {
     /// [`Error::Unknown`] without such an application or user.
     pub async fn create_oauth_token(&self, new: NewOauthToken) -> Result<Secret, Error> {
         let token = secret::new_oauth_token();
-        let record = self.oauth_record(&token, &new);
+        let record = OauthTokenRecord {
+            application: new.application,
+            user: new.user,
+            ..new_record(&token, &new.scope, new.life, self.inner.clock.now())
+        };
         self.change(move |tx| {
             tx.oauth_applications()
                 .record(record.application)?
@@ -79,16 +83,7 @@ impl Accounts {
     ) -> Result<(OauthTokenRecord, Secret), Error> {
         let token = secret::new_oauth_token();
         let (by, now) = (by.clone(), self.inner.clock.now());
-        // The application's id is read inside, where nobody changes it meanwhile.
-        let draft = self.oauth_record(
-            &token,
-            &NewOauthToken {
-                application: OauthApplicationId(0),
-                user: new.user,
-                scope: new.scope.clone(),
-                life: new.life,
-            },
-        );
+        let draft = new_record(&token, &new.scope, new.life, now);
         let create = move |tx: &mut WriteTx<'_>| {
             let (id, application) = applications::load(tx, new.namespace, &new.client_id)?;
             check_user(tx, new.user)?;
@@ -97,6 +92,7 @@ impl Accounts {
             }
             let record = OauthTokenRecord {
                 application: id,
+                user: new.user,
                 name: Some(new.name.clone()),
                 created_by: Some(by.actor.to_string()),
                 ..draft.clone()
@@ -230,22 +226,27 @@ impl Accounts {
             scopes.extend(given.map(|token| token.scope));
         }
     }
+}
 
-    fn oauth_record(&self, token: &Secret, new: &NewOauthToken) -> OauthTokenRecord {
-        let now = self.inner.clock.now();
-        OauthTokenRecord {
-            application: new.application,
-            user: new.user,
-            uuid: secret::new_uuid(),
-            lookup: token.expose()[..OAUTH_TOKEN_LOOKUP].to_owned(),
-            hash: oauth_token_hash(token.expose()),
-            scope: new.scope.clone(),
-            name: None,
-            created_by: None,
-            created: now,
-            expires: now + new.life.min(OAUTH_TOKEN_LIFE),
-            last_accessed: None,
-        }
+/// What is kept of a token of nobody yet.
+pub(super) fn new_record(
+    token: &Secret,
+    scope: &str,
+    life: Duration,
+    now: Timestamp,
+) -> OauthTokenRecord {
+    OauthTokenRecord {
+        application: OauthApplicationId(0),
+        user: UserId(0),
+        uuid: secret::new_uuid(),
+        lookup: token.expose()[..OAUTH_TOKEN_LOOKUP].to_owned(),
+        hash: oauth_token_hash(token.expose()),
+        scope: scope.to_owned(),
+        name: None,
+        created_by: None,
+        created: now,
+        expires: now + life.min(OAUTH_TOKEN_LIFE),
+        last_accessed: None,
     }
 }
 

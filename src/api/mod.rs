@@ -19,13 +19,14 @@ mod v2;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ::http::StatusCode;
 use arc_swap::ArcSwap;
 
 use crate::accounts::Accounts;
 use crate::auth::Auth;
-use crate::config::{Features, WebConfig};
+use crate::config::{Features, PeopleConfig, WebConfig};
 use crate::http::{self, Exchange, Handler, Match, Operation, Request, Response, Router, response};
 use crate::model::{Clock, NamespaceName};
 use crate::notify::{Audit, Inbox, Messages};
@@ -70,6 +71,11 @@ pub struct Parts {
     pub clock: Clock,
     pub features: Features,
     pub web: WebConfig,
+    pub people: PeopleConfig,
+    /// `SUPER_USERS`
+    pub super_users: Vec<NamespaceName>,
+    /// `TAG_EXPIRATION_OPTIONS`
+    pub tag_expirations: Vec<Duration>,
 }
 
 impl Api {
@@ -94,6 +100,9 @@ impl Api {
             clock,
             features,
             web,
+            people,
+            super_users,
+            tag_expirations,
         } = parts;
         let rows = v1::rows();
         Ok(Self {
@@ -119,6 +128,9 @@ impl Api {
                 clock,
                 features,
                 web,
+                people,
+                super_users,
+                tag_expirations,
             }),
             rows,
         })

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -9,7 +10,7 @@ use super::page_token::PageTokens;
 use super::v1::Description;
 use crate::accounts::Accounts;
 use crate::auth::Auth;
-use crate::config::{Closed, Features, WebConfig};
+use crate::config::{Closed, Features, PeopleConfig, WebConfig};
 use crate::http::Exchange;
 use crate::model::{ByteSize, Clock, NamespaceName};
 use crate::notify::{Audit, Inbox, Messages};
@@ -103,6 +104,11 @@ pub(super) struct State {
     pub(super) features: Features,
     /// What the API says of the site, and to whom it answers.
     pub(super) web: WebConfig,
+    pub(super) people: PeopleConfig,
+    /// `SUPER_USERS`
+    pub(super) super_users: Vec<NamespaceName>,
+    /// `TAG_EXPIRATION_OPTIONS`
+    pub(super) tag_expirations: Vec<Duration>,
     /// The process is ending: it still answers, and says that it will not for long.
     pub(super) draining: AtomicBool,
 }

@@ -108,6 +108,9 @@ impl App {
             clock: services.clock.clone(),
             features: config.features,
             web: config.web.clone(),
+            people: config.people.clone(),
+            super_users: config.super_users.clone(),
+            tag_expirations: config.retention.time_machines.clone(),
         })?);
         let control = control::Server::start(&config.data_dir, services.clone())?;
         let options = Options {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Holder;
-use super::{Auth, Error};
+use super::{Auth, Error, Identity};
 use crate::accounts::SealKey;
 use crate::model::{Sealed, Secret, Timestamp, UserId};
 
@@ -129,6 +129,15 @@ impl Auth {
     /// A session for a browser that has none.
     pub fn anonymous_session(&self) -> Session {
         Session::anonymous(self.0.clock.now())
+    }
+
+    /// The user of that id, if it is somebody.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn identity(&self, user: UserId) -> Result<Option<Identity>, Error> {
+        let living = self.0.basic.lookup.living(Holder::User(user)).await?;
+        Ok(living.map(|living| living.identity))
     }
 
     /// A session of a user who has just shown the password.

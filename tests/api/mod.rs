@@ -1,15 +1,21 @@
 //! The doors, through real sockets.
 
 mod aggregatelogs;
+mod application;
+mod apptoken;
 mod blobs;
 mod error_types;
+mod initialize;
 mod lists;
 mod logs;
 mod manifests;
 mod messages;
 mod notifications;
+mod oauth;
 mod pages;
 mod registry;
+mod session;
+mod user;
 
 use crate::harness::content::Image;
 use crate::harness::origin::Origin;

@@ -100,6 +100,24 @@ impl Api<'_> {
     }
 }
 
+impl Site {
+    /// The lines of the usage log, newest first, with those of that kind only.
+    pub(crate) async fn lines(&self, kind: &str) -> Vec<Value> {
+        let found = self.accounts().user_by_name("log-reader").await.unwrap();
+        let reader = match found {
+            Some((id, _)) => id,
+            None => self.superuser("log-reader").await,
+        };
+        let token = self.oauth_token(reader, "super:user").await;
+        let answer = self.api(&token).get("/superuser/logs").await;
+        let body = answer.json();
+        let lines = body["logs"].as_array().expect("lines").clone();
+        let mut lines = lines;
+        lines.retain(|line| line["kind"] == kind);
+        lines
+    }
+}
+
 /// The names of an object's fields, in their order.
 pub(crate) fn fields(value: &Value) -> Vec<&str> {
     let object = value.as_object().expect("an object");

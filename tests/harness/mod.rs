@@ -1,6 +1,7 @@
 //! What the tests stand on: real clients, real and scripted upstreams, content. Loopback only, port 0.
 
 pub mod api;
+pub mod browser;
 pub mod chance;
 pub mod child;
 pub mod clients;

@@ -4,23 +4,23 @@ use std::fmt::{self, Write as _};
 
 /// A page in the making.
 #[derive(Default)]
-pub(super) struct Html(String);
+pub(in crate::api) struct Html(String);
 
 impl Html {
     /// Adds markup that is part of this program.
-    pub(super) fn markup(&mut self, markup: &'static str) -> &mut Self {
+    pub(in crate::api) fn markup(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
     /// Adds a value as text; fit for attributes in double quotes too.
-    pub(super) fn text(&mut self, value: impl fmt::Display) -> &mut Self {
+    pub(in crate::api) fn text(&mut self, value: impl fmt::Display) -> &mut Self {
         write!(Escaped(&mut self.0), "{value}").expect("writing to a String cannot fail");
         self
     }
 
     /// Adds a value between two pieces of markup.
-    pub(super) fn within(
+    pub(in crate::api) fn within(
         &mut self,
         before: &'static str,
         value: impl fmt::Display,
@@ -29,7 +29,7 @@ impl Html {
         self.markup(before).text(value).markup(after)
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(in crate::api) fn finish(self) -> String {
         self.0
     }
 }

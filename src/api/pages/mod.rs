@@ -7,5 +7,6 @@ mod metrics;
 mod snippets;
 
 pub(super) use health::{Probe, probe};
+pub(super) use html::Html;
 pub(super) use landing::landing;
 pub(super) use metrics::metrics;

@@ -170,6 +170,12 @@ impl Context {
         }
     }
 
+    /// Whether the client reaches the site by TLS.
+    pub(in crate::api) fn is_secure(&self) -> bool {
+        let site = self.state.site.load();
+        site.secure.unwrap_or(self.exchange.secure)
+    }
+
     /// 401 for nobody, 403 for somebody (Quay: `Unauthorized`).
     pub(in crate::api) fn refusal(&self) -> ApiError {
         refusal(&self.caller)

@@ -21,6 +21,10 @@
 //! are `...Body` with [`serde::Deserialize`] and [`utoipa::ToSchema`]. Errors are [`error::ApiError`]; `?`
 //! turns those of services into the usual form, and a door that has Quay's own words for one matches it.
 
+mod app_tokens;
+mod application_tokens;
+mod applications;
+mod authorizations;
 mod body;
 mod context;
 mod discovery;
@@ -28,14 +32,17 @@ mod dispatch;
 mod error;
 mod error_types;
 mod inbox;
+mod initialize;
 mod invitation;
 mod json;
 mod keyserver;
+mod links;
 mod logs;
 mod loose;
 mod members;
 mod messages;
 mod need;
+mod oauth;
 mod organization;
 mod permission;
 mod prototype;
@@ -43,8 +50,11 @@ mod proxycache;
 mod robot;
 mod rows;
 mod schema;
+mod session;
 mod superuser;
 mod team;
+mod user;
+mod user_view;
 mod view;
 
 use rows::{Row, Rows};
@@ -68,19 +78,28 @@ type Resource = fn(&mut Rows);
 
 /// Every resource; in the order of their names.
 const RESOURCES: &[Resource] = &[
+    app_tokens::routes,
+    application_tokens::routes,
+    applications::routes,
+    authorizations::routes,
     discovery::routes,
     error_types::routes,
     inbox::routes,
+    initialize::routes,
     invitation::routes,
     keyserver::routes,
+    links::routes,
     logs::routes,
     members::routes,
     messages::routes,
+    oauth::routes,
     organization::routes,
     permission::routes,
     prototype::routes,
     proxycache::routes,
     robot::routes,
+    session::routes,
     superuser::routes,
     team::routes,
+    user::routes,
 ];

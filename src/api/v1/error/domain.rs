@@ -38,6 +38,7 @@ impl From<accounts::Error> for ApiError {
             | accounts::Error::InvitedOther { .. }
             | accounts::Error::TooManyPrototypes { .. }
             | accounts::Error::TooManyTeams { .. }
+            | accounts::Error::HasUsers
             | accounts::Error::TokenLimit { .. } => Self::refused(error),
             accounts::Error::SealBroken { .. } => Self::failed(&error),
             accounts::Error::Stopping => Self::Unavailable,

@@ -7,7 +7,7 @@ use super::keys::{self, Span};
 use super::tables::Table;
 use super::txn::Count;
 use super::{Error, Reads, WriteTx};
-use crate::model::{Grantee, NamespaceId, RepositoryId, Role};
+use crate::model::{Grantee, NamespaceId, RepositoryId, RepositoryRecord, Role};
 
 /// Grants as a transaction sees them.
 pub struct Permissions<S>(pub(super) S);
@@ -80,6 +80,15 @@ impl<S: Reads> Permissions<S> {
     }
 }
 
+impl<S: Reads> Permissions<S> {
+    /// The namespace of a repository, also of one that is there for nobody else any more.
+    fn home(&self, repository: RepositoryId) -> Result<Option<NamespaceId>, Error> {
+        let key = keys::repository(repository);
+        let record: Option<RepositoryRecord> = self.0.tx().record(Table::Repositories, &key)?;
+        Ok(record.map(|record| record.namespace))
+    }
+}
+
 impl Permissions<&mut WriteTx<'_>> {
     /// Grants a role, in place of what was granted to the grantee before; nothing happens if there is no
     /// such repository.
@@ -89,10 +98,9 @@ impl Permissions<&mut WriteTx<'_>> {
         grantee: Grantee,
         role: Role,
     ) -> Result<(), Error> {
-        let Some(record) = self.0.repositories().record(repository)? else {
+        let Some(namespace) = self.home(repository)? else {
             return Ok(());
         };
-        let namespace = record.namespace;
         let key = keys::grant(repository, grantee);
         let is_new = !self.0.has(Table::Grants, &key)?;
         self.0.put_record(Table::Grants, key, &role);
@@ -111,9 +119,8 @@ impl Permissions<&mut WriteTx<'_>> {
         grantee: Grantee,
     ) -> Result<Option<Role>, Error> {
         let role = self.role(repository, grantee)?;
-        let record = self.0.repositories().record(repository)?;
-        if let (Some(_), Some(record)) = (role, record) {
-            self.remove_rows(record.namespace, repository, grantee)?;
+        if let (Some(_), Some(namespace)) = (role, self.home(repository)?) {
+            self.remove_rows(namespace, repository, grantee)?;
         }
         Ok(role)
     }
@@ -129,11 +136,11 @@ impl Permissions<&mut WriteTx<'_>> {
 
     /// Takes back all that is granted on the repository, which is about to be removed, and is still there.
     pub fn clear_repository(&mut self, repository: RepositoryId) -> Result<(), Error> {
-        let Some(record) = self.0.repositories().record(repository)? else {
+        let Some(namespace) = self.home(repository)? else {
             return Ok(());
         };
         for (grantee, _) in self.of_repository(repository, None, usize::MAX)? {
-            self.remove_rows(record.namespace, repository, grantee)?;
+            self.remove_rows(namespace, repository, grantee)?;
         }
         Ok(())
     }

@@ -129,9 +129,9 @@ impl Context {
     pub(in crate::api) fn optional_body<T: DeserializeOwned + Default>(
         &self,
     ) -> Result<T, ApiError> {
-        match self.body.trim_ascii().is_empty() {
-            true => Ok(T::default()),
-            false => body::read(&self.body),
+        match self.body.trim_ascii() {
+            b"" | b"null" => Ok(T::default()),
+            _ => body::read(&self.body),
         }
     }
 

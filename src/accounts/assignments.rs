@@ -8,9 +8,13 @@ use serde_json::json;
 use super::secret;
 use super::{Accounts, Error, Noun};
 use crate::model::{
-    LogEntry, LogKind, OauthApplicationId, OauthAssignmentRecord, Performer, UserId,
+    LogEntry, LogKind, NoticeKind, NoticeRecord, OauthApplicationId, OauthAssignmentRecord,
+    Performer, UserId,
 };
 use crate::store::{ReadTx, WriteTx};
+
+/// What the notices of assignments are about: they go when the list is looked at.
+const ASSIGNED: &str = "assigned_authorization";
 
 /// What is offered, and to whom.
 #[derive(Clone, Debug)]
@@ -46,6 +50,10 @@ impl Accounts {
                 created: now,
             };
             tx.oauth_assignments().put(&uuid, &record);
+            let metadata = json!({"username": user.name});
+            let (target, kind) = (user.namespace, NoticeKind::AssignedAuthorization);
+            let notice = NoticeRecord::new(uuid.clone(), target, kind, now, &metadata);
+            tx.notices().put(&notice.about(ASSIGNED))?;
             let line = LogEntry::new(LogKind::OauthTokenAssigned, now, &by);
             tx.logs()
                 .append(&line.within(application.namespace).with(json!({
@@ -75,6 +83,25 @@ impl Accounts {
                 .of_user(user, after.as_deref(), limit)
         };
         self.inner.store.scan(list).await.map_err(Error::Store)
+    }
+
+    /// Takes back what the user was told of assignments, as he has looked at them (quay-api 10.2).
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn note_assignments_seen(&self, user: UserId) -> Result<(), Error> {
+        let told = self.inner.store.read(|tx| {
+            let Some(record) = tx.users().record(user)? else {
+                return Ok(None);
+            };
+            let is_told = tx.notices().has_about(record.namespace, ASSIGNED)?;
+            Ok::<_, crate::store::Error>(is_told.then_some(record.namespace))
+        });
+        let Some(namespace) = told.await? else {
+            return Ok(());
+        };
+        let forget = move |tx: &mut WriteTx<'_>| tx.notices().remove_about_of(namespace, ASSIGNED);
+        self.inner.store.write(forget).await.map_err(Error::Store)
     }
 
     /// The assignment of that uuid, if it is the user's (AZ-06).

@@ -10,7 +10,7 @@ use super::teams;
 use super::{Accounts, Error, Noun, secret};
 use crate::model::{
     Actor, InvitationRecord, Invitee, LogEntry, LogKind, Member, NamespaceId, NamespaceName,
-    Performer, TeamId, Timestamp, UserId, UserRecord,
+    NoticeKind, NoticeRecord, Performer, TeamId, Timestamp, UserId, UserRecord,
 };
 use crate::store::{PAGE_ROWS, ReadTx, WriteTx};
 
@@ -212,9 +212,33 @@ fn invite(
         created: now,
     };
     tx.invitations().put(&record)?;
+    notify(tx, &record, by)?;
     let line = LogEntry::new(LogKind::OrgInviteTeamMember, now, by);
     tx.logs().append(&line.within(namespace).with(metadata))?;
     Ok(record)
+}
+
+/// quay-log-kinds 5: org_team_invite, to an account; an address has no inbox.
+fn notify(
+    tx: &mut WriteTx<'_>,
+    invitation: &InvitationRecord,
+    by: &Performer,
+) -> Result<(), Error> {
+    let Invitee::User(user) = invitation.invitee else {
+        return Ok(());
+    };
+    let target = super::users::load(tx, user)?.namespace;
+    let team = teams::load(tx, invitation.team)?;
+    let organization = super::organizations::load(tx, team.namespace)?.name;
+    let metadata = json!({
+        "code": invitation.code,
+        "inviter": by.actor.to_string(),
+        "org": organization,
+        "team": team.name,
+    });
+    let (uuid, kind) = (invitation.code.clone(), NoticeKind::OrgTeamInvite);
+    let notice = NoticeRecord::new(uuid, target, kind, invitation.created, &metadata);
+    Ok(tx.notices().put(&notice.about(invitation.notice_about()))?)
 }
 
 fn load(tx: &ReadTx, code: &str) -> Result<InvitationRecord, Error> {

@@ -124,6 +124,10 @@ fn empty_namespace(tx: &mut WriteTx<'_>, id: NamespaceId) -> Result<usize, store
         }
         return Ok(rows + 1);
     }
+    let told = tx.notices().clear(id, ROWS)?;
+    if told > 0 {
+        return Ok(told);
+    }
     tx.prototypes().clear(id)
 }
 

@@ -101,3 +101,10 @@ pub struct InvitationRecord {
     pub inviter: Option<UserId>,
     pub created: Timestamp,
 }
+
+impl InvitationRecord {
+    /// By what the notice of it is found again.
+    pub fn notice_about(&self) -> String {
+        format!("team_invite/{}", self.code)
+    }
+}

@@ -88,7 +88,9 @@ impl Invitations<&mut WriteTx<'_>> {
         Ok(())
     }
 
+    /// Removes an invitation, and what its invitee was told of it.
     pub fn remove(&mut self, record: &InvitationRecord) -> Result<(), Error> {
+        self.0.notices().remove_about(&record.notice_about())?;
         let (by_team, by_invitee) = indexes(record);
         self.0.remove(Table::TeamInvitations, by_team);
         self.0.remove(Table::InviteeInvitations, by_invitee);

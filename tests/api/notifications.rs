@@ -1,6 +1,9 @@
 //! What the current user is told.
 
-use entrepot::model::{NamespaceId, NoticeKind, NoticeRecord};
+use entrepot::accounts::{ApplicationFields, Joined, NewAssignment};
+use entrepot::model::{
+    Actor, Member, NamespaceId, NoticeKind, NoticeRecord, Performer, TeamRole, UserId,
+};
 use serde_json::{Value, json};
 
 use crate::harness::api::fields;
@@ -124,4 +127,97 @@ async fn nobody_sees_what_others_are_told() {
     let narrow = site.oauth_token(bob, "user:read").await;
     let refused = site.api(&narrow).get("/user/notifications").await;
     assert_eq!(refused.status, 403);
+}
+
+/// The metadata of what a token's owner is told, by kind.
+async fn told(site: &Site, token: &str) -> Vec<(String, Value)> {
+    let list = site.api(token).get("/user/notifications").await.json();
+    let notices = list["notifications"].as_array().unwrap().iter();
+    let told = notices.map(|it| {
+        (
+            it["kind"].as_str().unwrap().to_owned(),
+            it["metadata"].clone(),
+        )
+    });
+    told.collect()
+}
+
+/// quay-log-kinds 5: org_team_invite, until it is answered or withdrawn.
+#[tokio::test]
+async fn an_invitation_is_told_until_it_is_settled() {
+    let (site, _, _, acme) = site().await;
+    let bob = site.user("bob").await;
+    let token = site.oauth_token(bob, "user:admin").await;
+    let by = Performer::from(Actor::User {
+        id: UserId(1),
+        name: "ann".parse().unwrap(),
+    });
+    let accounts = site.accounts();
+    for (team, accepts) in [("ci", false), ("docs", true)] {
+        let id = site.team(acme, team, TeamRole::Member, &[]).await;
+        // The second invitation takes the place of the first.
+        accounts
+            .join_team(id, Member::User(bob), true, &by)
+            .await
+            .unwrap();
+        let joined = accounts.join_team(id, Member::User(bob), true, &by).await;
+        let Ok(Joined::Invited(invitation)) = joined else {
+            panic!("{joined:?}")
+        };
+        let metadata = json!({
+            "code": invitation.code,
+            "inviter": "ann",
+            "org": "acme",
+            "team": team,
+        });
+        let expected = ("org_team_invite".to_owned(), metadata);
+        assert_eq!(told(&site, &token).await, [expected]);
+        let code = &invitation.code;
+        match accepts {
+            true => accounts
+                .accept_invitation(code, bob, &by)
+                .await
+                .map(drop)
+                .unwrap(),
+            false => accounts
+                .decline_invitation(code, bob, &by)
+                .await
+                .map(drop)
+                .unwrap(),
+        }
+        assert!(told(&site, &token).await.is_empty());
+    }
+}
+
+/// quay-log-kinds 5: assigned_authorization, until the list is looked at.
+#[tokio::test]
+async fn an_assigned_token_is_told_until_it_is_seen() {
+    let (site, _, _, acme) = site().await;
+    let bob = site.user("bob").await;
+    let token = site.oauth_token(bob, "user:admin").await;
+    let accounts = site.accounts();
+    let fields = ApplicationFields {
+        name: "ci".to_owned(),
+        ..ApplicationFields::default()
+    };
+    let by = &Performer::SYSTEM;
+    let (application, _) = accounts
+        .create_application(acme, &fields, by)
+        .await
+        .unwrap();
+    let new = NewAssignment {
+        application,
+        user: bob,
+        redirect_uri: String::new(),
+        scope: "repo:read".to_owned(),
+        response_type: "token".to_owned(),
+    };
+    accounts.assign_token(new, by).await.unwrap();
+    let expected = (
+        "assigned_authorization".to_owned(),
+        json!({"username": "bob"}),
+    );
+    assert_eq!(told(&site, &token).await, [expected]);
+    accounts.note_assignments_seen(bob).await.unwrap();
+    assert!(told(&site, &token).await.is_empty());
 }

@@ -218,7 +218,7 @@ fn invite(
     Ok(record)
 }
 
-/// quay-log-kinds 5: org_team_invite, to an account; an address has no inbox.
+/// `quay-log-kinds` 5: `org_team_invite`, to an account; an address has no inbox.
 fn notify(
     tx: &mut WriteTx<'_>,
     invitation: &InvitationRecord,

@@ -7,7 +7,7 @@ use super::noted::{Act, Line, Noted};
 use super::pull::{Pull, Pulled};
 use super::{Error, Metrics};
 use crate::config::AuditConfig;
-use crate::model::{Clock, LogEntry};
+use crate::model::{Clock, LogEntry, Timestamp};
 use crate::store::{self, Store, WriteTx, day};
 
 /// Lines written or removed in one transaction, so that none holds the writer for long.
@@ -76,7 +76,7 @@ impl Audit {
         self.note_act(act, at, |_| Line::Entry(entry.clone()));
     }
 
-    fn note_act(&self, act: Act, at: crate::model::Timestamp, line: impl Fn(bool) -> Line) {
+    fn note_act(&self, act: Act, at: Timestamp, line: impl Fn(bool) -> Line) {
         if !self.0.noted.note(act, at, line) {
             self.0.metrics.lost.inc();
         }
@@ -118,9 +118,7 @@ impl Audit {
         };
         let now = self.0.clock.now();
         let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        let before = |span| {
-            crate::model::Timestamp::from_millis(now.as_millis().saturating_sub(millis(span)))
-        };
+        let before = |span| Timestamp::from_millis(now.as_millis().saturating_sub(millis(span)));
         let oldest = before(keep);
         let lines = move |tx: &mut WriteTx<'_>| tx.logs().remove_lines(oldest, STEP);
         let removed = self.0.remove_all(lines).await?;

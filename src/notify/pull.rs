@@ -53,7 +53,7 @@ impl Pulled {
         }
     }
 
-    /// Its line (quay-log-kinds 2.3: pull_repo).
+    /// Its line (`quay-log-kinds` 2.3: `pull_repo`).
     pub(super) fn entry(&self) -> LogEntry {
         let mut more = Map::new();
         if let Some((reference, media_type)) = &self.reference {

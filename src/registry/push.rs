@@ -160,7 +160,7 @@ impl Publication {
         Ok(())
     }
 
-    /// quay-log-kinds 2.3: push_repo, a line a tag; a push by digest is told as well.
+    /// `quay-log-kinds` 2.3: `push_repo`, a line a tag; a push by digest is told as well.
     fn tell(&self, tx: &mut WriteTx<'_>, record: &ManifestRecord) -> Result<(), Error> {
         let tracked = Tracked {
             repository: self.unit.repository,

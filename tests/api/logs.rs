@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use entrepot::model::{
-    Actor, Grantee, LogEntry, LogKind, NamespaceId, Performer, RepositoryId, Role, Timestamp,
-    UserId, Visibility,
+    Actor, Grantee, LogEntry, LogKind, Performer, RepositoryId, Role, Timestamp, UserId, Visibility,
 };
 use serde_json::{Value, json};
 
@@ -330,7 +329,6 @@ async fn pulls_through_a_cache_are_told_and_their_counts_add_up() {
     for _ in 0..50 {
         site.pull("docker.io/library/app", "v1").await;
     }
-    let path = "/repository/docker.io/library/app/logs";
     let told = rows_of(&site, &token, "/superuser/logs", "pull_repo").await;
     let with_tag = |row: &&Value| row["metadata"]["tag"] == "v1";
     let by_tag: Vec<_> = told.iter().filter(with_tag).collect();
@@ -341,8 +339,6 @@ async fn pulls_through_a_cache_are_told_and_their_counts_add_up() {
     assert!(first.get("performer").is_none(), "nobody said a name");
     assert_eq!(first["namespace"]["name"], "docker.io");
     assert_eq!(first["metadata"]["repo"], "library/app");
-    let counted = format!("{path}?performer=nobody");
-    assert!(site.api(&token).get(&counted).await.status != 500);
 }
 
 /// A HEAD, and a GET of what the client has, are no pulls.
@@ -365,13 +361,12 @@ async fn a_look_at_a_manifest_is_no_pull() {
 #[tokio::test]
 async fn who_pulls_what_is_public_is_told_if_he_says_his_name() {
     let (site, _, token) = site().await;
-    let acme = site.organization("acme", None).await;
+    site.organization("acme", None).await;
     let (_, robot) = site.robot("acme+ci").await;
     site.user("ann").await;
     site.push_as(&Who::user("ann"), "ann/app", "v1", &Image::small(1))
         .await;
     site.set_visibility("ann/app", Visibility::Public).await;
-    assert_ne!(acme, NamespaceId(0));
     let bearer = site.token_as(&robot, &["repository:ann/app:pull"]).await;
     let path = "/v2/ann/app/manifests/v1";
     assert_eq!(site.get_as(&bearer, path).await.status, 200);

@@ -142,7 +142,7 @@ async fn told(site: &Site, token: &str) -> Vec<(String, Value)> {
     told.collect()
 }
 
-/// quay-log-kinds 5: org_team_invite, until it is answered or withdrawn.
+/// `quay-log-kinds` 5: `org_team_invite`, until it is answered or withdrawn.
 #[tokio::test]
 async fn an_invitation_is_told_until_it_is_settled() {
     let (site, _, _, acme) = site().await;
@@ -189,7 +189,7 @@ async fn an_invitation_is_told_until_it_is_settled() {
     }
 }
 
-/// quay-log-kinds 5: assigned_authorization, until the list is looked at.
+/// `quay-log-kinds` 5: `assigned_authorization`, until the list is looked at.
 #[tokio::test]
 async fn an_assigned_token_is_told_until_it_is_seen() {
     let (site, _, _, acme) = site().await;

@@ -9,6 +9,7 @@ mod initialize;
 mod lists;
 mod logs;
 mod manifests;
+mod matrix;
 mod members;
 mod messages;
 mod notifications;

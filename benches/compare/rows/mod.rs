@@ -1,5 +1,6 @@
 //! The rows of the table: what is measured, one file a kind.
 
+mod api;
 mod binary;
 mod blobs;
 mod collect;
@@ -31,12 +32,13 @@ pub(crate) enum Row {
     Memory,
     Start,
     Collection,
+    Api,
     Binary,
 }
 
 impl Row {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Manifest,
         Self::SmallBlob,
         Self::BigBlob,
@@ -49,6 +51,7 @@ impl Row {
         Self::Memory,
         Self::Start,
         Self::Collection,
+        Self::Api,
         Self::Binary,
     ];
 
@@ -67,6 +70,7 @@ impl Row {
             Self::Memory => "memory",
             Self::Start => "start",
             Self::Collection => "gc",
+            Self::Api => "api",
             Self::Binary => "binary",
         }
     }
@@ -96,6 +100,7 @@ impl Row {
             Self::Memory => memory::measure(site).await,
             Self::Start => start::measure(site).await,
             Self::Collection => collect::measure(site).await,
+            Self::Api => api::measure(site).await,
             Self::Binary => binary::measure(),
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) metrics: Option<SocketAddr>,
     /// Seconds for which what nothing names is kept, if not as by default.
     pub(crate) grace_s: Option<u32>,
+    /// Whether the first user is made by the API.
+    pub(crate) initialize: bool,
 }
 
 impl<'a> Settings<'a> {
@@ -43,6 +45,7 @@ impl<'a> Settings<'a> {
             takes_pushes: false,
             metrics: None,
             grace_s: None,
+            initialize: false,
         }
     }
 
@@ -103,12 +106,16 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
     let grace = settings.grace_s.map_or_else(String::new, |seconds| {
         format!("PUSH_TEMP_TAG_EXPIRATION_SEC: {seconds}\n")
     });
+    let initialize = match settings.initialize {
+        true => "FEATURE_USER_INITIALIZE: true\n",
+        false => "",
+    };
     format!(
         "LISTEN: {address}\n\
          LISTEN_METRICS: {}\n\
          DATA_DIR: '{}'\n\
          REGISTRY_MIRRORS: []\n\
-         {tls}{pushes}{grace}\
+         {tls}{pushes}{grace}{initialize}\
          PROXY_CACHES:\n\
          \x20 - organization: bench\n\
          \x20   upstream: bench.test\n\

@@ -218,6 +218,7 @@ async fn an_assigned_token_is_told_until_it_is_seen() {
         json!({"username": "bob"}),
     );
     assert_eq!(told(&site, &token).await, [expected]);
-    accounts.note_assignments_seen(bob).await.unwrap();
+    let seen = site.api(&token).get("/user/assignedauthorization").await;
+    assert_eq!(seen.status, 200, "{}", seen.text());
     assert!(told(&site, &token).await.is_empty());
 }

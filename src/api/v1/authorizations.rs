@@ -151,6 +151,7 @@ async fn list_assigned(context: Context) -> Answer {
     let (user, _) = context.user()?;
     let accounts = &context.state.accounts;
     let offered = accounts.assignments(user, None, LISTED).await?;
+    accounts.note_assignments_seen(user).await?;
     let mut authorizations = Vec::with_capacity(offered.len());
     for (uuid, offer) in offered {
         let Some(mut application) = application(&context, offer.application).await? else {

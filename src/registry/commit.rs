@@ -126,7 +126,7 @@ impl Registry {
         };
         self.inner
             .store
-            .write(move |tx| commit.apply(tx, &registry).map_err(Error::from))
+            .write(move |tx| commit.apply(tx, &registry))
             .await?;
         Ok(held)
     }
@@ -178,7 +178,9 @@ impl Registry {
         let _guard = self.content_lock(&digest).await;
         let file = writer.finish().await?;
         let room = Room::new(reservation);
-        self.link(placed, digest, Some(file.len()), room).await?;
+        let origin = Origin::Fetched(self.use_time());
+        self.link(placed, digest, Some(file.len()), room, origin)
+            .await?;
         Ok(file)
     }
 
@@ -208,26 +210,34 @@ impl Registry {
         // What another repository of the namespace holds takes no more room (counted once).
         let more = if counts { 0 } else { record.size_bytes };
         let reservation = self.reserve(namespace, more, &[]).await?;
-        self.link(placed, digest, None, Room::new(reservation))
-            .await
+        let (room, origin) = (Room::new(reservation), Origin::Fetched(self.use_time()));
+        self.link(placed, digest, None, room, origin).await
     }
 
-    /// Gives a repository a blob that a client pushed or mounted: its row if `size` gives one, the
-    /// link, usage, and the look at whether a manifest has come to name it.
-    pub(super) async fn link_pushed(
+    /// One transaction that gives a repository a blob: its row if `size` gives one, the link, usage, and
+    /// what its origin asks for; `false` if there is no such blob.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] if the repository is gone; the store's.
+    pub(super) async fn link(
         &self,
         placed: &Placed,
         digest: Digest,
         size: Option<u64>,
         room: Room,
+        origin: Origin,
     ) -> Result<bool, Error> {
         let Placed {
             namespace,
             repository,
         } = *placed;
         let now = self.inner.clock.now();
-        let grace = self.inner.rules.load().grace;
-        let registry = self.clone();
+        let unit = Unit {
+            namespace,
+            repository,
+            digest,
+        };
+        let (registry, grace) = (self.clone(), self.inner.rules.load().grace);
         self.inner
             .store
             .write(move |tx| {
@@ -243,14 +253,22 @@ impl Registry {
                     (None, None) => return Ok(false),
                 };
                 tx.blobs().put(&digest, &record)?;
-                let change = tx.blobs().link_since(namespace, repository, &digest, now)?;
+                let change = match origin {
+                    Origin::Pushed => {
+                        let review = Review::Blob { repository, digest };
+                        tx.reviews().put(now + grace, &review)?;
+                        tx.blobs().link_since(namespace, repository, &digest, now)?
+                    }
+                    Origin::Fetched(used) => {
+                        note_unnamed(tx, &unit, used)?;
+                        tx.blobs().link(namespace, repository, &digest)?
+                    }
+                };
                 let added = match change.first_of_namespace {
                     true => record.size_bytes,
                     false => 0,
                 };
                 tx.usage().add(namespace, added)?;
-                tx.reviews()
-                    .put(now + grace, &Review::Blob { repository, digest })?;
                 let (registry, room) = (registry.clone(), room.clone());
                 tx.after_commit(move || {
                     let touched = Touched {
@@ -264,68 +282,26 @@ impl Registry {
             })
             .await
     }
+}
 
-    /// One transaction: the blob's row if `size` gives one, the link, usage, recency.
-    async fn link(
-        &self,
-        placed: &Placed,
-        digest: Digest,
-        size: Option<u64>,
-        room: Room,
-    ) -> Result<bool, Error> {
-        let Placed {
-            namespace,
-            repository,
-        } = *placed;
-        let (now, used) = (self.inner.clock.now(), self.use_time());
-        let registry = self.clone();
-        self.inner
-            .store
-            .write(move |tx| {
-                let record = match (tx.blobs().record(&digest)?, size) {
-                    (Some(record), _) => record,
-                    (None, Some(size_bytes)) => BlobRecord {
-                        size_bytes,
-                        created: now,
-                    },
-                    (None, None) => return Ok(false),
-                };
-                tx.blobs().put(&digest, &record)?;
-                let change = tx.blobs().link(namespace, repository, &digest)?;
-                if change.first_of_namespace {
-                    tx.usage().add(namespace, record.size_bytes)?;
-                }
-                if tx
-                    .manifests()
-                    .naming_blob(repository, &digest, 1)?
-                    .is_empty()
-                {
-                    let unit = Unit {
-                        namespace,
-                        repository,
-                        digest,
-                    };
-                    note_latest(tx, used)?;
-                    let before = tx.recency().record(&unit)?;
-                    tx.recency().put(&unit, &quota::used(before, used))?;
-                }
-                let added = match change.first_of_namespace {
-                    true => record.size_bytes,
-                    false => 0,
-                };
-                let (registry, room) = (registry.clone(), room.clone());
-                tx.after_commit(move || {
-                    let touched = Touched {
-                        tags: vec![],
-                        digests: vec![digest],
-                    };
-                    registry.inner.hot.changed(repository, &touched);
-                    room.hold(added);
-                });
-                Ok::<_, Error>(true)
-            })
-            .await
+/// Where a blob came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// A client pushed or mounted it: it is looked at whether a manifest has come to name it.
+    Pushed,
+    /// From upstream, and used at that time.
+    Fetched(Timestamp),
+}
+
+/// A blob that no manifest of its repository names is used by itself.
+fn note_unnamed(tx: &mut WriteTx<'_>, unit: &Unit, used: Timestamp) -> Result<(), store::Error> {
+    let namers = tx.manifests().naming_blob(unit.repository, &unit.digest, 1)?;
+    if !namers.is_empty() {
+        return Ok(());
     }
+    note_latest(tx, used)?;
+    let before = tx.recency().record(unit)?;
+    tx.recency().put(unit, &quota::used(before, used))
 }
 
 /// One manifest's way into the store.
@@ -361,12 +337,15 @@ impl Room {
 }
 
 impl Commit {
-    fn apply(&self, tx: &mut WriteTx<'_>, registry: &Registry) -> Result<(), store::Error> {
+    fn apply(&self, tx: &mut WriteTx<'_>, registry: &Registry) -> Result<(), Error> {
         let Unit {
             namespace,
             repository,
             digest,
         } = self.unit;
+        if tx.repositories().record(repository)?.is_none() {
+            return Err(Error::NameUnknown);
+        }
         let is_new = tx.manifests().record(repository, &digest)?.is_none();
         if is_new {
             tx.manifests()

@@ -2,7 +2,7 @@
 //!
 //! Who may read the source is decided by the caller: here nothing is a secret (AZ-02).
 
-use super::commit::Room;
+use super::commit::{Origin, Room};
 use super::metrics::Changed;
 use super::{Error, Placed, Registry};
 use crate::model::RepositoryId;
@@ -44,7 +44,7 @@ impl Registry {
         let more = if counts { 0 } else { record.size_bytes };
         let reservation = self.reserve(namespace, more, &[]).await?;
         let mounted = self
-            .link_pushed(to, digest, None, Room::new(reservation))
+            .link(to, digest, None, Room::new(reservation), Origin::Pushed)
             .await?;
         if mounted {
             self.inner.metrics.count(Changed::MountedBlob);

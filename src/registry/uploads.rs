@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use moka::sync::Cache;
 
-use super::commit::Room;
+use super::commit::{Origin, Room};
 use super::metrics::Changed;
 use super::session::{Owner, Session, Sessions};
 use super::{Error, Placed, Registry};
@@ -287,7 +287,7 @@ impl Upload {
         finished?;
         let room = Room::new(self.reservation);
         self.registry
-            .link_pushed(&self.placed, digest, Some(len), room)
+            .link(&self.placed, digest, Some(len), room, Origin::Pushed)
             .await?;
         self.registry.inner.metrics.count(Changed::PushedBlob);
         Ok(())

@@ -339,12 +339,18 @@ const fn writable(allowed: Allowed, target: &Target) -> Allowed {
         };
     }
     match target.repository {
-        Some((_, _, RepositoryState::ReadOnly)) => Allowed {
+        Some((_, _, RepositoryState::Normal)) | None => allowed,
+        // A mirror is written by what it mirrors only.
+        Some((
+            _,
+            _,
+            RepositoryState::ReadOnly | RepositoryState::Mirror | RepositoryState::OrgMirror,
+        )) => Allowed {
             push: false,
             delete: false,
             ..allowed
         },
-        Some((_, _, RepositoryState::Normal)) | None => allowed,
+        Some((_, _, RepositoryState::MarkedForDeletion)) => Allowed::NONE,
     }
 }
 
@@ -477,24 +483,34 @@ mod tests {
         }
     }
 
-    /// Quay's repository states: a read-only repository takes nothing from anybody.
+    /// Quay's repository states: a read-only repository and a mirror take nothing from anybody, and one
+    /// that is being deleted is there for nobody.
     #[test]
-    fn nobody_writes_to_a_read_only_repository() {
+    fn nobody_writes_to_a_repository_that_is_not_normal() {
         let full = Policy {
             superusers_full_access: true,
             ..NORMAL
+        };
+        let at = |state, asker, is_open| {
+            let repository = Some((Visibility::Public, state));
+            let target = target(NamespaceKind::Organization, repository);
+            decide(asker, &target, full, is_open)
         };
         for (asker, is_open) in everyone()
             .into_iter()
             .flat_map(|it| [(it, false), (it, true)])
         {
-            let repository = Some((Visibility::Public, RepositoryState::ReadOnly));
-            let target = target(NamespaceKind::Organization, repository);
-            let allowed = decide(asker, &target, full, is_open);
-            assert!(
-                allowed.pull && !allowed.push && !allowed.delete,
-                "{asker:?}"
-            );
+            for state in [
+                RepositoryState::ReadOnly,
+                RepositoryState::Mirror,
+                RepositoryState::OrgMirror,
+            ] {
+                let allowed = at(state, asker, is_open);
+                let pulls = allowed.pull && !allowed.push && !allowed.delete;
+                assert!(pulls, "{state:?} {asker:?}");
+            }
+            let gone = at(RepositoryState::MarkedForDeletion, asker, is_open);
+            assert_eq!(gone, Allowed::NONE, "{asker:?}");
         }
     }
 

@@ -7,6 +7,8 @@ mod blob;
 mod credential;
 mod doomed;
 mod id;
+mod immutability;
+mod label;
 mod log_entry;
 mod log_kind;
 mod manifest;
@@ -27,6 +29,7 @@ mod team;
 mod time;
 mod upstream;
 mod user;
+mod uuid;
 
 pub use actor::Actor;
 pub use blob::{BlobRecord, LinkRecord};
@@ -36,6 +39,8 @@ pub use id::{
     AppTokenId, NamespaceId, OauthApplicationId, OauthTokenId, PrototypeId, RepositoryId, RobotId,
     TeamId, UserId,
 };
+pub use immutability::{ImmutabilityPolicy, PolicyScope};
+pub use label::{LabelMedia, LabelRecord, LabelSource};
 pub use log_entry::{LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
@@ -53,10 +58,11 @@ pub use robot::{Federation, RobotName, RobotRecord};
 pub use secret::Secret;
 pub use service_key::{ApprovalKind, ServiceKeyApproval, ServiceKeyRecord};
 pub use size::ByteSize;
-pub use tag::{TagLifetime, TagRecord};
+pub use tag::{TagLifetime, TagList, TagPlace, TagRecord};
 pub use team::{InvitationRecord, Invitee, Member, TeamRecord, TeamRole};
 pub use time::{Clock, Timestamp};
 pub use upstream::{
     Credentials, PasswordSource, PlatformPolicy, ProxyChoice, UpstreamName, UpstreamRule,
 };
 pub use user::{Profile, Prompt, UserRecord};
+pub use uuid::Uuid;

@@ -81,6 +81,16 @@ pub enum Visibility {
     Public,
 }
 
+impl Visibility {
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Public => "public",
+        }
+    }
+}
+
 /// What may be done to a repository, whoever asks (Quay: repository states).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum RepositoryState {
@@ -88,6 +98,36 @@ pub enum RepositoryState {
     Normal,
     /// Pulls only.
     ReadOnly,
+    /// Pulls; pushed into by its mirror only.
+    Mirror,
+    /// There for nobody; its rows are being removed.
+    MarkedForDeletion,
+    /// As [`RepositoryState::Mirror`], of an organisation that is a mirror as a whole.
+    OrgMirror,
+}
+
+impl RepositoryState {
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::ReadOnly => "READ_ONLY",
+            Self::Mirror => "MIRROR",
+            Self::MarkedForDeletion => "MARKED_FOR_DELETION",
+            Self::OrgMirror => "ORG_MIRROR",
+        }
+    }
+
+    /// Its number, which Quay tells in some messages.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Normal => 0,
+            Self::ReadOnly => 1,
+            Self::Mirror => 2,
+            Self::MarkedForDeletion => 3,
+            Self::OrgMirror => 4,
+        }
+    }
 }
 
 /// A repository of a namespace.
@@ -103,6 +143,8 @@ pub struct RepositoryRecord {
     /// Its content came from an upstream, also if its organisation is no cache any more: nobody pushes
     /// into it, and members of its organisation may pull.
     pub fetched: bool,
+    /// For people; `None` if nobody said anything, which the API tells apart from an empty one.
+    pub description: Option<String>,
 }
 
 impl RepositoryRecord {
@@ -123,6 +165,7 @@ impl RepositoryRecord {
         Self {
             fetched: true,
             ..Self::new(namespace, name, created)
+            description: None,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct TagRecord {
     pub by: Actor,
     /// It was restored from the history, rather than pushed (Quay: `reversion`).
     pub restored: bool,
+    /// Where it stands in the history of its repository; the store says it, and nobody else.
+    pub place: u64,
 }
 
 impl TagRecord {
@@ -40,6 +42,7 @@ impl TagRecord {
             immutable: false,
             by,
             restored: false,
+            place: 0,
         }
     }
 
@@ -64,6 +67,8 @@ pub struct TagLifetime {
     /// When it would have ended, or has ended, by itself.
     pub expires: Option<Timestamp>,
     pub restored: bool,
+    /// Where it stands in the history of its repository, as [`TagRecord::place`].
+    pub place: u64,
 }
 
 impl TagLifetime {
@@ -78,6 +83,25 @@ impl TagLifetime {
             ended_by,
             expires: record.expires,
             restored: record.restored,
+            place: record.place,
         }
     }
+}
+
+/// A line of a repository's tag history, in the order in which tags began to point somewhere.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TagPlace {
+    pub tag: Tag,
+    pub start: Timestamp,
+    /// The number of the ended lifetime; `None` for where the tag points now.
+    pub lifetime: Option<u64>,
+}
+
+/// A list of a repository's tags in the order in which they began to point where they do.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TagList {
+    /// Where tags point, and where they pointed.
+    All,
+    /// Where they point.
+    Live,
 }

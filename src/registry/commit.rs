@@ -295,7 +295,9 @@ pub(super) enum Origin {
 
 /// A blob that no manifest of its repository names is used by itself.
 fn note_unnamed(tx: &mut WriteTx<'_>, unit: &Unit, used: Timestamp) -> Result<(), store::Error> {
-    let namers = tx.manifests().naming_blob(unit.repository, &unit.digest, 1)?;
+    let namers = tx
+        .manifests()
+        .naming_blob(unit.repository, &unit.digest, 1)?;
     if !namers.is_empty() {
         return Ok(());
     }

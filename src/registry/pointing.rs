@@ -32,13 +32,14 @@ impl Change {
         let moved = before
             .as_ref()
             .is_none_or(|before| before.digest != record.digest);
-        if let Some(before) = before {
-            self.forget_expiry(tx, repository, tag, &before)?;
-            if moved {
-                self.remember(tx, repository, tag, before)?;
-            }
+        if let Some(before) = &before {
+            self.forget_expiry(tx, repository, tag, before)?;
         }
         tx.tags().put(repository, tag, record)?;
+        // Its place in the history is free only now.
+        if let Some(before) = before.filter(|_| moved) {
+            self.remember(tx, repository, tag, before)?;
+        }
         if let Some(expires) = record.expires {
             let review = Review::Tag {
                 repository,

@@ -9,12 +9,18 @@
 //! |---|---|
 //! | 2 | namespaces in place of organisations; lifetimes in place of tag events, which nothing showed |
 
+use std::ops::Bound;
 use std::path::Path;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable as _, TableDefinition, TableError,
+    WriteTransaction,
+};
 
 use super::tables::Table;
-use super::{Error, keys};
+use super::tag_places::BLOCK;
+use super::{Error, codec, keys};
+use crate::model::{TagList, TagPlace, TagRecord};
 
 /// The schema that this release reads and writes.
 pub(super) const SCHEMA: u64 = 2;
@@ -79,10 +85,68 @@ fn to_second(database: &Database) -> Result<(), redb::Error> {
     for table in Table::ALL {
         transaction.open_table(table.definition())?;
     }
+    place_tags(&transaction)?;
     transaction
         .open_table(Table::Meta.definition())?
         .insert(&*keys::name(ROW), &SCHEMA.to_be_bytes()[..])?;
     Ok(transaction.commit()?)
+}
+
+/// Gives every tag its place in the history of its repository, in the order in which they began. A tag
+/// whose row is damaged gets none, and is met again by who reads it.
+fn place_tags(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut tags = transaction.open_table(Table::Tags.definition())?;
+    let mut places = transaction.open_table(Table::TagPlaces.definition())?;
+    let mut blocks = transaction.open_table(Table::TagBlocks.definition())?;
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = tags.range::<&[u8]>((from, Bound::Unbounded))?.next();
+        let Some(next) = next.transpose()? else {
+            return Ok(());
+        };
+        let prefix = next.0.value().get(..8).unwrap_or_default().to_vec();
+        drop(next);
+        let mut found = Vec::new();
+        for row in tags.range::<&[u8]>((Bound::Included(&*prefix), Bound::Unbounded))? {
+            let (key, value) = row?;
+            if !key.value().starts_with(&prefix) {
+                break;
+            }
+            after = Some(key.value().to_vec());
+            let record = codec::decode::<TagRecord>(Table::Tags, value.value());
+            let tag = keys::read_tag(key.value());
+            found.extend(
+                record
+                    .ok()
+                    .zip(tag)
+                    .map(|(record, tag)| (record.since, tag, record)),
+            );
+        }
+        found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        let Some(repository) = keys::read_repository(&prefix) else {
+            continue;
+        };
+        for (rows, (start, tag, record)) in found.into_iter().enumerate() {
+            let place = rows as u64 + 1;
+            let key = keys::tag(repository, &tag);
+            let record = TagRecord { place, ..record };
+            tags.insert(&*key, &*codec::encode(&record))?;
+            let lifetime = None;
+            let line = codec::encode(&TagPlace {
+                tag,
+                start,
+                lifetime,
+            });
+            for list in [TagList::All, TagList::Live] {
+                places.insert(&*keys::tag_place(repository, list, place), &*line)?;
+                let block = place / BLOCK;
+                let count = place - (block * BLOCK).max(1) + 1;
+                let key = keys::tag_place(repository, list, block);
+                blocks.insert(&*key, &*codec::encode(&count))?;
+            }
+        }
+    }
 }
 
 /// Which schema the file has.

@@ -1,12 +1,12 @@
 //! Repositories: records by id, ids by name below a namespace.
 //!
-//! Invariant: every record has its row in the table of names, and ids are never given twice, so that
-//! what is left of a removed repository is never taken for content of a later one.
+//! Invariant: every record has its row in the table of names, or in that of the doomed, and ids are never
+//! given twice, so that what is left of a removed repository is never taken for content of a later one.
 
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::{NamespaceId, RepositoryId, RepositoryRecord};
+use crate::model::{NamespaceId, RepositoryId, RepositoryRecord, RepositoryState};
 use crate::oci::RepositoryName;
 
 /// Repositories as a transaction sees them.
@@ -23,10 +23,61 @@ impl<S: Reads> Repositories<S> {
         self.0.tx().record(Table::RepositoryNames, &key)
     }
 
-    /// The record of a repository, if there is one.
+    /// The record of a repository, if there is one; none of one that is doomed.
     pub fn record(&self, id: RepositoryId) -> Result<Option<RepositoryRecord>, Error> {
+        let record = self.as_written(id)?;
+        Ok(record.filter(|record| record.state != RepositoryState::MarkedForDeletion))
+    }
+
+    fn as_written(&self, id: RepositoryId) -> Result<Option<RepositoryRecord>, Error> {
         let key = keys::repository(id);
         self.0.tx().record(Table::Repositories, &key)
+    }
+
+    /// Up to `limit` repositories that are doomed, of one namespace or of all.
+    pub fn doomed(
+        &self,
+        namespace: Option<NamespaceId>,
+        limit: usize,
+    ) -> Result<Vec<(NamespaceId, RepositoryId)>, Error> {
+        let span = namespace.map_or(Span::ALL, |id| Span::under(keys::namespace(id)));
+        let (table, read) = (Table::DoomedRepositories, keys::read_doomed);
+        self.0.tx().keys(table, &span, limit, read)
+    }
+
+    /// Up to `most` names in any namespace that hold a text, among `rows` names behind the key `after`, and
+    /// the key to go on behind; `None` at the end.
+    #[expect(clippy::type_complexity, reason = "a page and where it ends")]
+    pub fn containing(
+        &self,
+        text: &str,
+        after: Option<Vec<u8>>,
+        rows: usize,
+    ) -> Result<
+        (
+            Vec<(NamespaceId, RepositoryName, RepositoryId)>,
+            Option<Vec<u8>>,
+        ),
+        Error,
+    > {
+        let (span, table) = (Span::ALL.after(after), Table::RepositoryNames);
+        let (mut seen, mut last) = (0, None);
+        let found = self.0.tx().page(table, &span, rows, |key, value| {
+            seen += 1;
+            if seen == rows {
+                last = Some(key.to_vec());
+            }
+            let damaged = || table.damaged_key();
+            let name = key.get(8..).and_then(|name| std::str::from_utf8(name).ok());
+            if !name.ok_or_else(damaged)?.contains(text) {
+                return Ok(None);
+            }
+            let namespace = keys::read_repository(key).map(|id| NamespaceId(id.0));
+            let name = keys::read_repository_name(key).ok_or_else(damaged)?;
+            let namespace = namespace.ok_or_else(damaged)?;
+            Ok(Some((namespace, name, super::codec::decode(table, value)?)))
+        })?;
+        Ok((found.into_iter().flatten().collect(), last))
     }
 
     /// Up to `limit` repositories of the namespace behind `after`, in byte order of their names.
@@ -86,15 +137,43 @@ impl Repositories<&mut WriteTx<'_>> {
         Ok(())
     }
 
+    /// Has a repository be there for nobody from now on, and its name be free; returns its record, if there
+    /// was one. What is left of it is the caller's to remove later ([`Repositories::doomed`]).
+    pub fn doom(&mut self, id: RepositoryId) -> Result<Option<RepositoryRecord>, Error> {
+        let Some(record) = self.record(id)? else {
+            return Ok(None);
+        };
+        let name = keys::repository_name(record.namespace, &record.name);
+        self.0.remove(Table::RepositoryNames, name);
+        let key = keys::doomed(record.namespace, id);
+        self.0.mark(Table::DoomedRepositories, key);
+        let doomed = RepositoryRecord {
+            state: RepositoryState::MarkedForDeletion,
+            ..record.clone()
+        };
+        let key = keys::repository(id);
+        self.0.put_record(Table::Repositories, key, &doomed);
+        Ok(Some(record))
+    }
+
     /// Removes a repository and its name; nothing happens if there is none.
     ///
     /// Its content is the caller's to remove before, in as many writes as that takes.
     pub fn remove(&mut self, id: RepositoryId) -> Result<(), Error> {
-        let Some(record) = self.record(id)? else {
+        let Some(record) = self.as_written(id)? else {
             return Ok(());
         };
-        let name = keys::repository_name(record.namespace, &record.name);
-        self.0.remove(Table::RepositoryNames, name);
+        match record.state {
+            // Another may have its name by now.
+            RepositoryState::MarkedForDeletion => {
+                let key = keys::doomed(record.namespace, id);
+                self.0.remove(Table::DoomedRepositories, key);
+            }
+            _ => {
+                let name = keys::repository_name(record.namespace, &record.name);
+                self.0.remove(Table::RepositoryNames, name);
+            }
+        }
         self.0.remove(Table::Repositories, keys::repository(id));
         Ok(())
     }

@@ -48,6 +48,16 @@ tables! {
     Repositories = "repositories.v1",
     /// (namespace, name) → repository
     RepositoryNames = "repository_names.v1",
+    /// (namespace, repository) → (): what is there for nobody, and whose rows are being removed
+    DoomedRepositories = "doomed_repositories.v1",
+    /// (user, repository) → when it was starred
+    Stars = "stars.v1",
+    /// (repository, user) → (): who starred it
+    Stargazers = "stargazers.v1",
+    /// repository → number of its stars
+    StarCounts = "star_counts.v1",
+    /// (namespace or repository, uuid) → `ImmutabilityPolicy`
+    ImmutabilityPolicies = "immutability_policies.v1",
 
     /// namespace → `ProxyCacheRecord`: what it caches by the API
     ProxyCaches = "proxy_caches.v1",
@@ -138,6 +148,10 @@ tables! {
     Tags = "tags.v1",
     /// (repository, digest, tag) → (): which tags point here
     TagTargets = "tag_targets.v1",
+    /// (repository, all or live, place, newest first) → `TagPlace`: tags by when they began
+    TagPlaces = "tag_places.v1",
+    /// (repository, all or live, block of places, newest first) → number of places in it that are taken
+    TagBlocks = "tag_blocks.v1",
     /// (repository, sequence, newest first) → `TagLifetime`
     TagLifetimes = "tag_lifetimes.v1",
     /// (repository, digest, sequence, newest first) → (): which ended lifetimes pointed here
@@ -153,6 +167,9 @@ tables! {
     BlobHolders = "blob_holders.v1",
     /// (digest, namespace) → number of its repositories that link the blob
     BlobNamespaces = "blob_namespaces.v1",
+
+    /// (repository, digest, uuid) → `LabelRecord`
+    Labels = "labels.v1",
 
     /// (repository, subject, referrer) → `Descriptor` as JSON
     Referrers = "referrers.v1",

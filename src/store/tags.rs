@@ -1,12 +1,13 @@
 //! Tags: where they point, which of them point at a manifest, and where they pointed before.
 //!
 //! Invariant, kept by `put` and `remove`: a tag has exactly one row in the index by digest, the one of
-//! its current manifest. The history is the caller's to write: who moves a tag knows why.
+//! its current manifest, and its places in the lists by beginning (`tag_places`). The history is the caller's
+//! to write, behind the change: who moves a tag knows why.
 
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx, repositories};
-use crate::model::{RepositoryId, TagLifetime, TagRecord};
+use crate::model::{RepositoryId, TagLifetime, TagList, TagPlace, TagRecord};
 use crate::oci::{Digest, Tag};
 
 /// Tags as a transaction sees them.
@@ -99,28 +100,45 @@ impl<S: Reads> Tags<S> {
 }
 
 impl Tags<&mut WriteTx<'_>> {
-    /// Points a tag at a manifest, wherever it pointed before.
+    /// Points a tag at a manifest, wherever it pointed before. Its place in the history stays as long as it
+    /// points there.
     pub fn put(
         &mut self,
         repository: RepositoryId,
         tag: &Tag,
         record: &TagRecord,
     ) -> Result<(), Error> {
-        let moved = match self.current(repository, tag)? {
-            Some(current) if current.digest == record.digest => false,
-            Some(current) => {
-                let key = keys::target(repository, &current.digest, tag);
-                self.0.remove(Table::TagTargets, key);
-                true
-            }
-            None => true,
-        };
-        if moved {
-            let key = keys::target(repository, &record.digest, tag);
-            self.0.mark(Table::TagTargets, key);
-        }
         let key = keys::tag(repository, tag);
-        self.0.put_record(Table::Tags, key, record);
+        let current = self.current(repository, tag)?;
+        if let Some(current) = &current
+            && current.digest == record.digest
+        {
+            let place = current.place;
+            let record = TagRecord {
+                place,
+                ..record.clone()
+            };
+            self.0.put_record(Table::Tags, key, &record);
+            return Ok(());
+        }
+        let place = self.next_place(repository)?;
+        if let Some(current) = current {
+            self.unlist(repository, tag, &current)?;
+        }
+        let target = keys::target(repository, &record.digest, tag);
+        self.0.mark(Table::TagTargets, target);
+        let line = TagPlace {
+            tag: tag.clone(),
+            start: record.since,
+            lifetime: None,
+        };
+        self.stand(repository, TagList::All, place, &line)?;
+        self.stand(repository, TagList::Live, place, &line)?;
+        let record = TagRecord {
+            place,
+            ..record.clone()
+        };
+        self.0.put_record(Table::Tags, key, &record);
         Ok(())
     }
 
@@ -132,23 +150,48 @@ impl Tags<&mut WriteTx<'_>> {
     ) -> Result<Option<TagRecord>, Error> {
         let current = self.current(repository, tag)?;
         if let Some(current) = &current {
-            let key = keys::target(repository, &current.digest, tag);
-            self.0.remove(Table::TagTargets, key);
+            self.unlist(repository, tag, current)?;
             self.0.remove(Table::Tags, keys::tag(repository, tag));
         }
         Ok(current)
     }
 
-    /// Adds an ended lifetime to the repository's history; returns its number, which is never given
-    /// twice.
+    fn unlist(
+        &mut self,
+        repository: RepositoryId,
+        tag: &Tag,
+        current: &TagRecord,
+    ) -> Result<(), Error> {
+        let key = keys::target(repository, &current.digest, tag);
+        self.0.remove(Table::TagTargets, key);
+        self.leave(repository, TagList::All, current.place)?;
+        self.leave(repository, TagList::Live, current.place)
+    }
+
+    /// Adds an ended lifetime to the repository's history, at the place that its tag had, which is free;
+    /// returns its number, which is never given twice.
     pub fn record_lifetime(
         &mut self,
         repository: RepositoryId,
         lifetime: &TagLifetime,
     ) -> Result<u64, Error> {
         let sequence = repositories::next_id(self.0, "last_lifetime")?;
+        let place = match lifetime.place {
+            0 => self.next_place(repository)?,
+            place => place,
+        };
+        let line = TagPlace {
+            tag: lifetime.tag.clone(),
+            start: lifetime.start,
+            lifetime: Some(sequence),
+        };
+        self.stand(repository, TagList::All, place, &line)?;
         let key = keys::lifetime(repository, sequence);
-        self.0.put_record(Table::TagLifetimes, key, lifetime);
+        let placed = TagLifetime {
+            place,
+            ..lifetime.clone()
+        };
+        self.0.put_record(Table::TagLifetimes, key, &placed);
         let key = keys::lifetime_target(repository, &lifetime.digest, sequence);
         self.0.mark(Table::LifetimeTargets, key);
         let key = keys::lifetime_tag(repository, &lifetime.tag, sequence);
@@ -161,6 +204,7 @@ impl Tags<&mut WriteTx<'_>> {
         let Some(lifetime) = self.lifetime(repository, sequence)? else {
             return Ok(());
         };
+        self.leave(repository, TagList::All, lifetime.place)?;
         let key = keys::lifetime_target(repository, &lifetime.digest, sequence);
         self.0.remove(Table::LifetimeTargets, key);
         let key = keys::lifetime_tag(repository, &lifetime.tag, sequence);

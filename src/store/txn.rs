@@ -19,10 +19,10 @@ use super::health::Health;
 use super::keys::{Key, Span};
 use super::tables::Table;
 use super::{
-    AppTokens, Audit, Blobs, Error, Invitations, Logs, Manifests, Messages, Namespaces, Notices,
-    OauthApplications, OauthAssignments, OauthTokens, Permissions, Prototypes, Purges, Recency,
-    Referrers, Repositories, Reviews, Robots, Settings, SigningKeys, Tags, Teams, Usage, Users,
-    codec,
+    AppTokens, Audit, Blobs, Error, Immutability, Invitations, Labels, Logs, Manifests, Messages,
+    Namespaces, Notices, OauthApplications, OauthAssignments, OauthTokens, Permissions, Prototypes,
+    Purges, Recency, Referrers, Repositories, Reviews, Robots, Settings, SigningKeys, Stars, Tags,
+    Teams, Usage, Users, codec,
 };
 use super::{ProxyCaches, ServiceKeys};
 
@@ -101,6 +101,12 @@ nouns! {
     namespaces: Namespaces,
     /// Repositories and their names.
     repositories: Repositories,
+    /// Which repositories people like.
+    stars: Stars,
+    /// By what tags become immutable.
+    immutability: Immutability,
+    /// Labels of manifests.
+    labels: Labels,
     /// People.
     users: Users,
     /// Robot accounts of namespaces.

@@ -7,18 +7,20 @@ use serde::Deserialize;
 use super::codec::Stored;
 use super::robots::RobotRow;
 use crate::model::{
-    Actor, AppTokenId, AppTokenRecord, InvitationRecord, LinkRecord, LogEntry, ManifestRecord,
-    MessageRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord, NoticeRecord,
-    OauthApplicationId, OauthApplicationRecord, OauthAssignmentRecord, OauthTokenId,
-    OauthTokenRecord, PrototypeRecord, RecencyRecord, RepositoryId, RepositoryRecord, RobotId,
-    Role, SigningKeyRecord, TagLifetime, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp,
-    UserId, UserRecord,
+    Actor, AppTokenId, AppTokenRecord, ImmutabilityPolicy, InvitationRecord, LabelRecord,
+    LinkRecord, LogEntry, ManifestRecord, MessageRecord, NamespaceId, NamespaceKind, NamespaceName,
+    NamespaceRecord, NoticeRecord, OauthApplicationId, OauthApplicationRecord,
+    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, RecencyRecord,
+    RepositoryId, RepositoryRecord, RobotId, Role, SigningKeyRecord, TagLifetime, TagPlace,
+    TagRecord, TeamId, TeamRecord, TeamRole, Timestamp, UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
 impl Stored for u64 {}
 impl Stored for AppTokenId {}
 impl Stored for AppTokenRecord {}
+impl Stored for ImmutabilityPolicy {}
+impl Stored for LabelRecord {}
 impl Stored for LinkRecord {}
 impl Stored for LogEntry {}
 impl Stored for InvitationRecord {}
@@ -41,9 +43,11 @@ impl Stored for Role {}
 impl Stored for crate::model::ServiceKeyRecord {}
 impl Stored for SigningKeyRecord {}
 impl Stored for TagLifetime {}
+impl Stored for TagPlace {}
 impl Stored for TeamId {}
 impl Stored for TeamRecord {}
 impl Stored for TeamRole {}
+impl Stored for Timestamp {}
 impl Stored for UserId {}
 impl Stored for UserRecord {}
 impl Stored for crate::model::BlobRecord {}

@@ -9,6 +9,8 @@ mod logs;
 mod notices;
 mod oauth;
 mod people;
+mod repositories;
+mod tags;
 
 use std::ops::Bound;
 
@@ -16,6 +18,8 @@ pub(super) use logs::*;
 pub(super) use notices::*;
 pub(super) use oauth::*;
 pub(super) use people::*;
+pub(super) use repositories::*;
+pub(super) use tags::*;
 
 use crate::model::{
     AppTokenId, Grantee, Member, NamespaceId, NamespaceName, RepositoryId, Review, RobotId, TeamId,

@@ -37,6 +37,7 @@ mod purge;
 mod rights;
 mod robots;
 mod seal;
+mod search;
 mod secret;
 mod teams;
 #[cfg(test)]

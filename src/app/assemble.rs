@@ -180,6 +180,8 @@ pub(super) fn rules(config: &Config) -> registry::Rules {
         sparse_images: config.pushes.sparse_images,
         may_collect: config.pushes.closed.is_none(),
         sparse_indexes: config.pushes.sparse_indexes,
+        labeled: config.retention.labeled,
+        immutable_tags: config.features.immutable_tags,
     }
 }
 

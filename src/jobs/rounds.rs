@@ -101,6 +101,11 @@ impl Rounds {
         if !self.registry.rules().may_collect {
             return;
         }
+        match self.registry.purge().await {
+            Ok(0) => {}
+            Ok(repositories) => tracing::info!(repositories, "removed deleted repositories"),
+            Err(error) => tracing::warn!(%error, "deleted repositories could not be removed"),
+        }
         match self.registry.collect(Budget::UNBOUNDED).await {
             Ok(report) if report.manifests + report.blobs + report.expired_tags == 0 => {}
             Ok(report) => tracing::info!(

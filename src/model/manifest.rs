@@ -26,6 +26,9 @@ pub struct ManifestRecord {
     pub deleted: Option<Timestamp>,
     /// Seconds after which tags that are pushed to it end (label `quay.expires-after`).
     pub expires_after_s: Option<u64>,
+    /// Bytes of an image's layers as the manifest states them; `None` for what has no layers, and for what
+    /// an earlier release kept.
+    pub layers_bytes: Option<u64>,
 }
 
 impl ManifestRecord {

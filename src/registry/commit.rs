@@ -14,7 +14,7 @@ use crate::model::{
     Actor, BlobRecord, ManifestRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
     RepositoryId, RepositoryRecord, Review, TagRecord, Timestamp, Unit,
 };
-use crate::oci::{Descriptor, Digest, Manifest, RawManifest, RepositoryName, Tag};
+use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, RawManifest, RepositoryName, Tag};
 use crate::quota::{self, Reservation};
 use crate::store::{self, WriteTx};
 
@@ -458,6 +458,10 @@ pub(super) fn record_of(
         pushed: created,
         deleted: None,
         expires_after_s: None,
+        layers_bytes: (manifest.kind == ManifestKind::Image).then(|| {
+            let layers = manifest.layers.iter();
+            layers.fold(0, |sum: u64, layer| sum.saturating_add(layer.size))
+        }),
     }
 }
 

@@ -17,6 +17,9 @@ pub enum Error {
     Corrupt { digest: Digest },
     #[error("there is no such repository")]
     NameUnknown,
+    /// A repository is to be made whose name is taken.
+    #[error("there is such a repository already")]
+    Exists,
     #[error("there is no such manifest")]
     ManifestUnknown,
     #[error("there is no such blob")]
@@ -32,6 +35,12 @@ pub enum Error {
     },
     #[error("the tag {tag} is immutable")]
     TagImmutable { tag: Tag },
+    #[error("the time when the tag is to end has passed")]
+    ExpiryPast,
+    #[error(transparent)]
+    Label(#[from] LabelFault),
+    #[error(transparent)]
+    Policy(#[from] PolicyFault),
     /// A conditional push whose condition does not hold.
     #[error("the tag {tag} is there already, or points elsewhere than the request expects")]
     Precondition { tag: Tag },
@@ -65,4 +74,36 @@ impl Error {
             Self::NoRoom(_) | Self::Blob(blob::Error::NoSpace { .. })
         )
     }
+}
+
+/// What is wrong with a label, or with what is to be done to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum LabelFault {
+    #[error("there is no such label")]
+    Unknown,
+    #[error("Label has a reserved prefix")]
+    Reserved,
+    #[error(
+        "a label's key is up to 255 lower-case letters and digits, with single '-' or '.' between them"
+    )]
+    Key,
+    #[error("a label's value has up to 4096 bytes")]
+    Value,
+    #[error("Cannot delete immutable label")]
+    Fixed,
+    #[error("a manifest has up to 1000 labels")]
+    TooMany,
+}
+
+/// What is wrong with a policy.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PolicyFault {
+    #[error("there is no such policy")]
+    Unknown,
+    #[error("Invalid regex pattern: {0}")]
+    Pattern(String),
+    #[error("A policy with the same tag_pattern already exists")]
+    Duplicate,
+    #[error("there are up to 50 policies")]
+    TooMany,
 }

@@ -30,6 +30,8 @@ pub(super) struct Hot {
     records: Cache<RepositoryId, Arc<RepositoryRecord>>,
     /// Names never change their repository while it exists, so these are forgotten only when one goes.
     repositories: Cache<(NamespaceId, RepositoryName), RepositoryId>,
+    /// Moves when a repository goes.
+    names: AtomicU64,
     generations: Box<[AtomicU64]>,
 }
 
@@ -113,6 +115,7 @@ impl Hot {
             blobs: Cache::new(BLOBS),
             records: Cache::new(REPOSITORIES),
             repositories: Cache::new(REPOSITORIES),
+            names: AtomicU64::new(0),
             generations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -125,8 +128,28 @@ impl Hot {
         self.repositories.get(key)
     }
 
-    pub(super) fn fill_repository(&self, key: (NamespaceId, RepositoryName), id: RepositoryId) {
-        self.repositories.insert(key, id);
+    /// The generation of all names, taken before one is looked up.
+    pub(super) fn names(&self) -> Generation {
+        Generation(self.names.load(Ordering::Acquire))
+    }
+
+    pub(super) fn fill_repository(
+        &self,
+        read: Generation,
+        key: (NamespaceId, RepositoryName),
+        id: RepositoryId,
+    ) {
+        self.repositories.insert(key.clone(), id);
+        if self.names() != read {
+            self.repositories.invalidate(&key);
+        }
+    }
+
+    /// Called after a commit that took a repository away.
+    pub(super) fn repository_gone(&self, name: &(NamespaceId, RepositoryName), id: RepositoryId) {
+        self.names.fetch_add(1, Ordering::AcqRel);
+        self.repositories.invalidate(name);
+        self.record_changed(id);
     }
 
     pub(super) fn record(&self, id: RepositoryId) -> Option<Arc<RepositoryRecord>> {

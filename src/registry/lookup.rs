@@ -50,13 +50,14 @@ impl Registry {
         if let Some(id) = self.inner.hot.repository(&key) {
             return Ok(Some(id));
         }
+        let read = self.inner.hot.names();
         let found = self
             .inner
             .store
             .read(|tx| tx.repositories().by_name(namespace, name))
             .await?;
         if let Some(id) = found {
-            self.inner.hot.fill_repository(key, id);
+            self.inner.hot.fill_repository(read, key, id);
         }
         Ok(found)
     }

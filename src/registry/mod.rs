@@ -14,8 +14,12 @@ mod evict;
 mod gc;
 mod holdings;
 mod hot;
+mod immutability;
 mod labels;
+mod layers;
+mod listing;
 mod lookup;
+mod manifest_labels;
 mod metrics;
 mod mount;
 mod pointing;
@@ -26,11 +30,16 @@ mod remove;
 mod repositories;
 mod rules;
 mod scrub;
+mod search;
 mod session;
+mod stars;
 mod sweep;
+mod tag_changes;
+mod tag_lines;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tracking;
 mod uploads;
 
@@ -42,17 +51,21 @@ use arc_swap::ArcSwap;
 pub use catalogue::{Catalogue, Catalogued};
 pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;
-pub use error::Error;
+pub use error::{Error, LabelFault, PolicyFault};
 pub use gc::{Budget, GcReport};
 pub use holdings::{HeldTag, Holding};
 pub use hot::{HeldManifest, HotTag};
+pub use layers::{LayerView, ManifestView};
+pub use listing::{Asked, Facts};
 pub use lookup::HeldBlob;
 pub use metrics::Metrics;
 pub use push::{Condition, Push};
 pub use reclaim::Protected;
 pub use rules::Rules;
 pub use scrub::{Damage, Pace, ScrubReport};
+pub use search::Searched;
 pub use sweep::{ExpiredUploads, SweepReport};
+pub use tag_lines::{TagFilter, TagLine, TagQuery};
 pub use uploads::{Upload, UploadId};
 
 use crate::blob::BlobStore;
@@ -85,6 +98,7 @@ struct Inner {
     /// The namespaces whose content may be evicted, and by which policy.
     policies: ArcSwap<HashMap<NamespaceId, Policy>>,
     rules: ArcSwap<Rules>,
+    patterns: immutability::Patterns,
     uploads: uploads::Uploads,
     metrics: Metrics,
 }
@@ -132,6 +146,7 @@ impl Registry {
                 in_flight: reclaim::InFlight::default(),
                 policies: ArcSwap::default(),
                 rules: ArcSwap::from_pointee(rules),
+                patterns: immutability::Patterns::new(),
                 uploads: uploads::Uploads::new(&session_secret),
                 metrics,
             }),

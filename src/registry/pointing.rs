@@ -65,6 +65,24 @@ impl Change {
         Ok(Some(before))
     }
 
+    /// Ends a tag so that it cannot be restored: what it pointed to is looked at now. Returns where it
+    /// pointed, if there was one.
+    pub(super) fn vanish(
+        &self,
+        tx: &mut WriteTx<'_>,
+        repository: RepositoryId,
+        tag: &Tag,
+    ) -> Result<Option<TagRecord>, store::Error> {
+        let Some(before) = tx.tags().remove(repository, tag)? else {
+            return Ok(None);
+        };
+        self.forget_expiry(tx, repository, tag, &before)?;
+        let digest = before.digest;
+        let review = Review::Manifest { repository, digest };
+        tx.reviews().put(self.at, &review)?;
+        Ok(Some(before))
+    }
+
     fn forget_expiry(
         &self,
         tx: &mut WriteTx<'_>,

@@ -13,9 +13,13 @@ use super::commit::{Room, record_of, referrer_descriptor};
 use super::hot::{HeldManifest, Touched};
 use super::metrics::Changed;
 use super::pointing::Change;
+use super::told::Told;
 use super::tracking::Tracked;
-use super::{Error, Placed, Registry, Rules};
-use crate::model::{LogKind, ManifestRecord, Performer, Review, TagRecord, Unit};
+use super::{Error, Placed, Registry, Rules, labels};
+use crate::model::{
+    Actor, LabelRecord, LogKind, ManifestRecord, Performer, RepositoryId, Review, TagRecord, Unit,
+    Uuid,
+};
 use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, RawManifest, Tag};
 use crate::store::{ReadTx, WriteTx};
 
@@ -65,6 +69,7 @@ struct Publication {
     rules: Arc<Rules>,
     change: Change,
     expires_after_s: Option<u64>,
+    labels: Vec<(Uuid, LabelRecord)>,
     held: Arc<HeldManifest>,
     room: Room,
 }
@@ -81,9 +86,9 @@ impl Registry {
             repository: placed.repository,
             digest: push.raw.digest,
         };
-        let expires_after_s = match push.manifest.kind {
-            ManifestKind::Image => self.expiry_of(placed, &push).await?,
-            ManifestKind::Index | ManifestKind::Opaque => None,
+        let (expires_after_s, labels) = match push.manifest.kind {
+            ManifestKind::Image => self.said_by(placed, &push).await?,
+            ManifestKind::Index | ManifestKind::Opaque => (None, Vec::new()),
         };
         let size = push.raw.bytes.len() as u64;
         let reservation = self.reserve(placed.namespace, size, &[]).await?;
@@ -92,6 +97,7 @@ impl Registry {
             rules: self.inner.rules.load_full(),
             change: self.change(push.by.actor.clone()),
             expires_after_s,
+            labels,
             held: Arc::new(HeldManifest::new(push.raw.clone(), unit)),
             room: Room::new(reservation),
             push,
@@ -105,8 +111,13 @@ impl Registry {
         Ok(())
     }
 
-    /// What an image's labels say of its tags; the config of one that is here was read when it came.
-    async fn expiry_of(&self, placed: &Placed, push: &Push) -> Result<Option<u64>, Error> {
+    /// What an image says of its tags, and its labels; the config of one that is here was read when it
+    /// came.
+    async fn said_by(
+        &self,
+        placed: &Placed,
+        push: &Push,
+    ) -> Result<(Option<u64>, Vec<(Uuid, LabelRecord)>), Error> {
         let (repository, digest) = (placed.repository, push.raw.digest);
         let held = self
             .inner
@@ -114,8 +125,14 @@ impl Registry {
             .read(|tx| tx.manifests().record(repository, &digest));
         match held.await? {
             // A sparse one may have come before its config.
-            Some(held) if !self.inner.rules.load().sparse_images => Ok(held.expires_after_s),
-            _ => self.expires_after(placed, &push.manifest).await,
+            Some(held) if !self.inner.rules.load().sparse_images => {
+                Ok((held.expires_after_s, Vec::new()))
+            }
+            _ => {
+                let said = self.said(placed, &push.manifest).await?;
+                let labels = labels::kept(repository, &digest, &said);
+                Ok((labels::expires_after(&said), labels))
+            }
         }
     }
 }
@@ -145,7 +162,10 @@ impl Publication {
             tx.referrers()
                 .put(repository, &subject.digest, &descriptor)?;
         }
-        self.point_tags(tx, &record)?;
+        for (id, label) in &self.labels {
+            tx.labels().put(repository, &digest, *id, label)?;
+        }
+        self.point_tags(tx, registry, &record)?;
         if self.push.tags.is_empty() {
             let review = Review::Manifest { repository, digest };
             tx.reviews().put(self.grace(&record)?, &review)?;
@@ -297,20 +317,34 @@ impl Publication {
         Ok(agreed)
     }
 
-    fn point_tags(&self, tx: &mut WriteTx<'_>, record: &ManifestRecord) -> Result<(), Error> {
+    fn point_tags(
+        &self,
+        tx: &mut WriteTx<'_>,
+        registry: &Registry,
+        record: &ManifestRecord,
+    ) -> Result<(), Error> {
         let now = self.change.at;
+        let (repository, digest) = (self.unit.repository, self.unit.digest);
+        let protects = self.rules.immutable_tags && says_immutable(tx, repository, &digest)?;
         let expires = record.expires_after_s.map(|s| now + Duration::from_secs(s));
         for tag in &self.push.tags {
             let before = self.alive(tx, tag)?;
             let same = before.filter(|before| before.digest == self.unit.digest);
+            let is_covered = same.is_none() && registry.covers(tx, &self.unit, tag)?;
             let tagged = TagRecord {
                 expires: expires.or_else(|| same.as_ref()?.expires),
-                immutable: same.as_ref().is_some_and(|same| same.immutable),
+                immutable: same.as_ref().is_some_and(|same| same.immutable)
+                    || protects
+                    || is_covered,
                 pinned: same.as_ref().is_some_and(|same| same.pinned),
                 since: same.map_or(now, |same| same.since),
                 ..TagRecord::new(self.unit.digest, now, self.change.by.clone())
             };
             self.change.point(tx, self.unit.repository, tag, &tagged)?;
+            if is_covered {
+                let (told, by) = (Told::of(tx, repository)?, Performer::from(&self.push.by));
+                registry.tell_covered(tx, &told, tag, now, &by)?;
+            }
         }
         Ok(())
     }
@@ -337,6 +371,13 @@ impl Publication {
             room.hold(added);
         });
     }
+}
+
+/// Whether an image says that its tags are to be protected.
+fn says_immutable(tx: &ReadTx, repository: RepositoryId, digest: &Digest) -> Result<bool, Error> {
+    let id = labels::label_id(repository, digest, labels::IMMUTABLE);
+    let label = tx.labels().record(repository, digest, id)?;
+    Ok(label.is_some_and(|label| label.value == "true"))
 }
 
 fn size_invalid(blob: &Descriptor, found: u64) -> Error {

@@ -100,6 +100,7 @@ pub(super) fn remove_manifest(
     let Some(record) = tx.manifests().remove(gone.repository, digest)? else {
         return Ok(None);
     };
+    tx.labels().clear(gone.repository, digest)?;
     tx.usage().subtract(gone.namespace, record.size_bytes)?;
     gone.held += record.size_bytes;
     if let Some(subject) = &record.subject {

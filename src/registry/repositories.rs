@@ -1,11 +1,16 @@
-//! Repositories of local namespaces: found with what decides about access, made by a push, changed.
+//! Repositories of local namespaces: found with what decides about access, made, changed, deleted.
+//!
+//! Called by the doors and by the operator's commands. Every change has its line in the usage log.
 
 use std::sync::Arc;
 
+use serde_json::json;
+
+use super::told::Told;
 use super::{Error, Placed, Registry};
 use crate::model::{
-    Actor, Grantee, NamespaceId, NamespaceKind, RepositoryId, RepositoryRecord, RepositoryState,
-    Role, Visibility,
+    Actor, Grantee, LogEntry, LogKind, NamespaceId, NamespaceKind, Performer, RepositoryId,
+    RepositoryRecord, RepositoryState, Role, Visibility,
 };
 use crate::oci::RepositoryName;
 use crate::store::WriteTx;
@@ -60,7 +65,7 @@ impl Registry {
         namespace: NamespaceId,
         name: &RepositoryName,
         visibility: Visibility,
-        by: &Actor,
+        by: &Performer,
     ) -> Result<Placed, Error> {
         let (name, by, now) = (name.clone(), by.clone(), self.inner.clock.now());
         let create = move |tx: &mut WriteTx<'_>| {
@@ -85,12 +90,66 @@ impl Registry {
             let repository = tx.repositories().create(&record)?;
             grant_maker(tx, namespace, repository, &by)?;
             Ok(repository)
+        let wanted = RepositoryRecord {
+            visibility,
+            ..RepositoryRecord::new(namespace, name.clone(), self.inner.clock.now())
         };
-        let repository = self.inner.store.write(create).await?;
-        Ok(Placed {
+        let (placed, _) = self.make(wanted, by).await?;
+        Ok(placed)
+    }
+
+    /// Makes a repository of a local namespace that is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; as [`Registry::create_repository`].
+    pub async fn add_repository(
+        &self,
+        namespace: NamespaceId,
+        name: &RepositoryName,
+        visibility: Visibility,
+        description: String,
+        by: &Performer,
+    ) -> Result<Placed, Error> {
+        let wanted = RepositoryRecord {
+            visibility,
+            description: Some(description),
+            ..RepositoryRecord::new(namespace, name.clone(), self.inner.clock.now())
+        };
+        match self.make(wanted, by).await? {
+            (placed, true) => Ok(placed),
+            (_, false) => Err(Error::Exists),
+        }
+    }
+
+    /// The repository of that name, and whether it was made here.
+    async fn make(
+        &self,
+        wanted: RepositoryRecord,
+        by: &Performer,
+    ) -> Result<(Placed, bool), Error> {
+        let (namespace, by) = (wanted.namespace, by.clone());
+        let create = move |tx: &mut WriteTx<'_>| {
+            if let Some(repository) = tx.repositories().by_name(namespace, &wanted.name)? {
+                return Ok((repository, false));
+            }
+            let owner = tx.namespaces().record(namespace)?;
+            if !owner.ok_or(Error::NameUnknown)?.is_local() {
+                return Err(Error::ReadOnly);
+            }
+            let repository = tx.repositories().create(&wanted)?;
+            grant_maker(tx, namespace, repository, &by.actor)?;
+            let told = Told::of(tx, repository)?;
+            let more = json!({"repo": told.name, "namespace": told.namespace});
+            let line = told.line(LogKind::CreateRepo, wanted.created, &by, more);
+            tx.logs().append(&line)?;
+            Ok((repository, true))
+        };
+        let (repository, made) = self.inner.store.write(create).await?;
+        let placed = Placed {
             namespace,
             repository,
-        })
+        };
+        Ok((placed, made))
     }
 
     /// Makes a repository public or private, from the commit on.
@@ -101,32 +160,90 @@ impl Registry {
         &self,
         id: RepositoryId,
         visibility: Visibility,
+        by: &Performer,
     ) -> Result<(), Error> {
-        self.change_repository(id, move |record| record.visibility = visibility)
-            .await
+        let (kind, more) = (LogKind::ChangeRepoVisibility, visibility.as_str());
+        self.change_repository(id, by, (kind, "visibility", more), move |record| {
+            record.visibility = visibility;
+        })
+        .await
     }
 
     /// Says what may be done to a repository, whoever asks, from the commit on.
     ///
     /// # Errors
     /// [`Error::NameUnknown`] if it is gone.
-    pub async fn set_state(&self, id: RepositoryId, state: RepositoryState) -> Result<(), Error> {
-        self.change_repository(id, move |record| record.state = state)
+    pub async fn set_state(
+        &self,
+        id: RepositoryId,
+        state: RepositoryState,
+        by: &Performer,
+    ) -> Result<(), Error> {
+        let told = (LogKind::ChangeRepoState, "state_changed", state.as_str());
+        self.change_repository(id, by, told, move |record| record.state = state)
             .await
     }
 
+    /// Says of a repository what is in it.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] if it is gone.
+    pub async fn describe(
+        &self,
+        id: RepositoryId,
+        description: &str,
+        by: &Performer,
+    ) -> Result<(), Error> {
+        let told = (LogKind::SetRepoDescription, "description", description);
+        let description = description.to_owned();
+        self.change_repository(id, by, told, move |record| {
+            record.description = Some(description.clone());
+        })
+        .await
+    }
+
+    /// Has a repository be there for nobody, at once; its name is free, and a new repository of that name
+    /// inherits nothing, because ids are never reused. Its rows go in later rounds ([`Registry::purge`]),
+    /// and so do its bytes.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] if it is gone.
+    pub async fn delete_repository(&self, id: RepositoryId, by: &Performer) -> Result<(), Error> {
+        let (registry, by, now) = (self.clone(), by.clone(), self.inner.clock.now());
+        let doom = move |tx: &mut WriteTx<'_>| {
+            let told = Told::of(tx, id)?;
+            let record = tx.repositories().doom(id)?.ok_or(Error::NameUnknown)?;
+            let more = json!({"repo": told.name, "namespace": told.namespace});
+            let line = LogEntry::new(LogKind::DeleteRepo, now, &by)
+                .within(record.namespace)
+                .with(more);
+            tx.logs().append(&line)?;
+            let (registry, name) = (registry.clone(), (record.namespace, record.name));
+            tx.after_commit(move || registry.inner.hot.repository_gone(&name, id));
+            Ok(())
+        };
+        self.inner.store.write(doom).await
+    }
+
+    /// Changes the record of a repository, and tells it under the key that the kind has for it.
     async fn change_repository(
         &self,
         id: RepositoryId,
+        by: &Performer,
+        (kind, key, value): (LogKind, &'static str, &str),
         change: impl Fn(&mut RepositoryRecord) + Send + 'static,
     ) -> Result<(), Error> {
-        let registry = self.clone();
+        let (registry, by, value) = (self.clone(), by.clone(), value.to_owned());
+        let now = self.inner.clock.now();
         self.inner
             .store
             .write(move |tx| {
                 let mut record = tx.repositories().record(id)?.ok_or(Error::NameUnknown)?;
                 change(&mut record);
                 tx.repositories().put(id, &record)?;
+                let told = Told::of(tx, id)?;
+                let more = json!({"repo": told.name, "namespace": told.namespace, key: value});
+                tx.logs().append(&told.line(kind, now, &by, more))?;
                 let registry = registry.clone();
                 tx.after_commit(move || registry.inner.hot.record_changed(id));
                 Ok(())

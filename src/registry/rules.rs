@@ -20,6 +20,11 @@ pub struct Rules {
     pub may_collect: bool,
     /// Indexes may name manifests that the repository lacks (`FEATURE_SPARSE_INDEX`).
     pub sparse_indexes: bool,
+    /// Shortest and longest time that a tag lives whose end is set (`LABELED_EXPIRATION_MINIMUM`,
+    /// `LABELED_EXPIRATION_MAXIMUM`).
+    pub labeled: (Duration, Duration),
+    /// Policies and labels make tags immutable (`FEATURE_IMMUTABLE_TAGS`).
+    pub immutable_tags: bool,
 }
 
 impl Default for Rules {
@@ -34,6 +39,11 @@ impl Default for Rules {
             sparse_images: false,
             may_collect: true,
             sparse_indexes: true,
+            labeled: (
+                Duration::from_secs(3600),
+                Duration::from_secs(104 * 7 * 86_400),
+            ),
+            immutable_tags: true,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::commit::referrer_descriptor;
 use super::gc::CONDEMNED;
 use super::hot::Touched;
-use super::pointing::{reschedule, time_machine};
+use super::pointing::{Change, reschedule, time_machine};
 use super::{Error, Registry};
 use crate::model::{Actor, ManifestRecord, RepositoryId, TagLifetime, TagRecord, Timestamp};
 use crate::oci::{Digest, Manifest, RawManifest, Tag};
@@ -237,26 +237,11 @@ impl Registry {
         self.inner
             .store
             .write(move |tx| {
-                match tx.tags().current(repository, &tag)? {
-                    // It would lose its expiry, and its protection.
-                    Some(current) if current.digest == digest => return Ok(()),
-                    Some(current) if current.immutable => {
-                        return Err(Error::TagImmutable { tag: tag.clone() });
-                    }
-                    _ => {}
+                let restored = restore(tx, repository, &tag, digest, &change)?;
+                if let Some(touched) = restored {
+                    let registry = registry.clone();
+                    tx.after_commit(move || registry.inner.hot.changed(repository, &touched));
                 }
-                let blobs = revive(tx, repository, &digest)?;
-                let record = TagRecord {
-                    restored: true,
-                    ..TagRecord::new(digest, change.at, change.by.clone())
-                };
-                change.point(tx, repository, &tag, &record)?;
-                let touched = Touched {
-                    tags: vec![tag.clone()],
-                    digests: std::iter::once(digest).chain(blobs).collect(),
-                };
-                let registry = registry.clone();
-                tx.after_commit(move || registry.inner.hot.changed(repository, &touched));
                 Ok(())
             })
             .await
@@ -308,6 +293,37 @@ impl Registry {
         })
         .await
     }
+}
+
+/// Points a tag at a manifest again; tells what that touched, or `None` if it points there as it is.
+///
+/// # Errors
+/// [`Error::ManifestUnknown`] if the manifest is gone for good, [`Error::TagImmutable`].
+pub(super) fn restore(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+    digest: Digest,
+    change: &Change,
+) -> Result<Option<Touched>, Error> {
+    match tx.tags().current(repository, tag)? {
+        // It would lose its expiry, and its protection.
+        Some(current) if current.digest == digest => return Ok(None),
+        Some(current) if current.immutable => {
+            return Err(Error::TagImmutable { tag: tag.clone() });
+        }
+        _ => {}
+    }
+    let blobs = revive(tx, repository, &digest)?;
+    let record = TagRecord {
+        restored: true,
+        ..TagRecord::new(digest, change.at, change.by.clone())
+    };
+    change.point(tx, repository, tag, &record)?;
+    Ok(Some(Touched {
+        tags: vec![tag.clone()],
+        digests: std::iter::once(digest).chain(blobs).collect(),
+    }))
 }
 
 /// Has a manifest that was deleted be there again, with what it names; returns its blobs.

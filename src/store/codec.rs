@@ -102,6 +102,7 @@ mod tests {
             pushed: Timestamp::from_millis(2),
             deleted: None,
             expires_after_s: Some(60),
+            layers_bytes: None,
         };
         let bytes = encode(&manifest);
         assert_eq!(bytes[0], 2, "values begin with the version");

@@ -164,6 +164,7 @@ impl From<ManifestRecord1> for ManifestRecord {
             pushed: old.created,
             deleted: None,
             expires_after_s: None,
+            layers_bytes: None,
         }
     }
 }

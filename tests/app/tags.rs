@@ -390,6 +390,7 @@ async fn damage(place: &Place, lost: Digest, stray: Digest) {
             pushed: Timestamp::default(),
             deleted: None,
             expires_after_s: None,
+            layers_bytes: None,
         };
         tx.manifests().put(repository, &stray, &record, b"stray")
     };

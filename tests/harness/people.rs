@@ -202,14 +202,16 @@ impl Site {
         let (namespace, _) = found.expect("the namespace exists");
         let repository = repository.parse().unwrap();
         let registry = self.registry();
-        let made = registry.create_repository(namespace, &repository, visibility, &Actor::System);
+        let by = Performer::default();
+        let made = registry.create_repository(namespace, &repository, visibility, &by);
         made.await.unwrap().repository
     }
 
     pub(crate) async fn set_visibility(&self, name: &str, visibility: Visibility) {
         let repository = self.repository_id(name).await;
-        let set = self.registry().set_visibility(repository, visibility).await;
-        set.unwrap();
+        let registry = self.registry();
+        let set = registry.set_visibility(repository, visibility, &Performer::default());
+        set.await.unwrap();
     }
 
     /// Sends a request as somebody.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use entrepot::model::{Actor, Member, RepositoryState, TeamRole};
+use entrepot::model::{Actor, Member, Performer, RepositoryState, TeamRole};
 use entrepot::oci::{Digest, Tag};
 use entrepot::registry::Budget;
 
@@ -269,9 +269,8 @@ async fn a_read_only_repository_takes_nothing() {
     let image = Image::small(1);
     site.push_as(&Who::Nobody, "guests/app", "v1", &image).await;
     let repository = site.repository_id("guests/app").await;
-    let frozen = site
-        .registry()
-        .set_state(repository, RepositoryState::ReadOnly);
+    let (registry, by) = (site.registry(), Performer::default());
+    let frozen = registry.set_state(repository, RepositoryState::ReadOnly, &by);
     frozen.await.unwrap();
     let blob = site
         .push_blob_as(&Who::Nobody, "guests/app", &bytes(3, 10))

@@ -202,6 +202,7 @@ impl Repository {
             pushed: pushed(),
             deleted: None,
             expires_after_s: None,
+            layers_bytes: None,
         };
         let (id, digest) = (self.id, &document.digest);
         if tx.manifests().record(id, digest)?.is_none() {

@@ -11,7 +11,7 @@ use super::{READ, Visit};
 use crate::accounts::{self, NewOrganization};
 use crate::auth::Identity;
 use crate::config::Closed;
-use crate::model::{Actor, NamespaceName, Visibility};
+use crate::model::{Actor, NamespaceName, Performer, Visibility};
 use crate::oci::{Action, Endpoint, ErrorCode, RepositoryName};
 use crate::proxy::{Route, Source};
 use crate::registry::Placed;
@@ -153,6 +153,10 @@ impl Visit<'_> {
             });
         }
         let by = admitted.identity.actor();
+        let performer = Performer {
+            address: Some(self.exchange.client.ip()),
+            ..Performer::from(&by)
+        };
         let is_open = matches!(by, Actor::Anonymous)
             || self
                 .api
@@ -168,7 +172,7 @@ impl Visit<'_> {
         let (namespace, name) = (source.organization_id(), source.name());
         let registry = &self.api.registry;
         Ok(registry
-            .create_repository(namespace, name, visibility, &by)
+            .create_repository(namespace, name, visibility, &performer)
             .await?)
     }
 

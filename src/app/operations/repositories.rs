@@ -4,7 +4,8 @@ use super::message::{RepositoryRow, Row};
 use super::{Failure, Report, RepositoryPath};
 use crate::app::assemble::Services;
 use crate::model::{
-    Actor, NamespaceId, NamespaceName, NamespaceRecord, RepositoryId, RepositoryRecord, Visibility,
+    NamespaceId, NamespaceName, NamespaceRecord, Performer, RepositoryId, RepositoryRecord,
+    Visibility,
 };
 use crate::oci::RepositoryName;
 use crate::registry;
@@ -117,7 +118,7 @@ pub(super) async fn create(
     let visibility = visibility(public);
     services
         .registry
-        .create_repository(namespace.id, &path.name, visibility, &Actor::System)
+        .create_repository(namespace.id, &path.name, visibility, &Performer::default())
         .await?;
     let kind = if public { "public" } else { "private" };
     Ok(format!("{kind} repository {path} created"))
@@ -145,9 +146,10 @@ pub(super) async fn set_visibility(
         )));
     }
     let repository = locate(services, path).await?.id;
-    let changed = services
-        .registry
-        .set_visibility(repository, visibility(public));
+    let changed =
+        services
+            .registry
+            .set_visibility(repository, visibility(public), &Performer::default());
     match changed.await {
         Ok(()) if public => Ok(format!("{path} is public: everyone may pull from it")),
         Ok(()) => Ok(format!(

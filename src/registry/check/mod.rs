@@ -438,6 +438,13 @@ fn count(tx: &ReadTx, namespace: NamespaceId, most: usize) -> Result<u64, store:
                 gather(tx, repository, low, most, &mut digests)?;
             }
         }
+        // What is deleted counts until its rows are gone.
+        for (_, repository) in tx.repositories().doomed(Some(namespace), usize::MAX)? {
+            if low.is_none() {
+                total += manifest_bytes(tx, repository)?;
+            }
+            gather(tx, repository, low, most, &mut digests)?;
+        }
         for digest in &digests {
             let record = tx.blobs().record(digest)?;
             total += record.map_or(0, |record| record.size_bytes);

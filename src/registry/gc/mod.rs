@@ -11,6 +11,7 @@
 //! was (GC-08).
 
 mod dismantle;
+mod purge;
 mod report;
 mod step;
 mod touches;

@@ -120,6 +120,7 @@ impl Image {
             pushed: now,
             deleted: None,
             expires_after_s: None,
+            layers_bytes: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Behaviour of the registry over a real store and real files.
 
+mod api;
 mod content;
 mod evict;
 mod keep;

@@ -92,6 +92,7 @@ fn manifest(children: &[Digest], blobs: &[Digest]) -> ManifestRecord {
         pushed: at(0),
         deleted: None,
         expires_after_s: None,
+        layers_bytes: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{
     Actor, BlobRecord, LinkRecord, NamespaceKind, NamespaceRecord, RecencyRecord, RepositoryRecord,
-    Review, TagLifetime, TagRecord, Unit,
+    Review, TagLifetime, TagList, TagRecord, Unit, UserId,
 };
 use crate::oci::{Descriptor, RepositoryName, Tag};
 
@@ -163,7 +163,10 @@ async fn a_document_that_is_not_its_digests_is_damage() {
 async fn history_is_read_newest_first_and_in_pages() {
     let site = Site::new();
     let ended = |millis| {
-        let record = TagRecord::new(digest("x"), at(0), Actor::System);
+        let record = TagRecord {
+            place: u64::try_from(millis).unwrap() + 1,
+            ..TagRecord::new(digest("x"), at(0), Actor::System)
+        };
         TagLifetime::of(tag("latest"), record, at(millis), Actor::Anonymous)
     };
     let numbers = write(&site, move |tx| {
@@ -279,7 +282,13 @@ async fn tags_are_listed_in_byte_order() {
         let all = tx.tags().list(REPOSITORY, None, 9)?;
         let names: Vec<_> = all.iter().map(|(tag, _)| tag.as_str()).collect();
         assert_eq!(names, ["10", "9", "B", "a", "b"]);
-        assert_eq!(all[0].1, pointing(digest("x")));
+        assert_eq!(
+            all[0].1,
+            TagRecord {
+                place: 1,
+                ..pointing(digest("x"))
+            }
+        );
         let page = tx.tags().list(REPOSITORY, Some(&tag("B")), 1)?;
         assert_eq!(page[0].0, tag("a"));
         Ok::<_, Error>(())
@@ -408,4 +417,87 @@ async fn blobs_are_listed_in_pages_on_the_blocking_pool() {
     let rest: Vec<_> = site.store.scan(rest).await.unwrap();
     assert_eq!(rest[0].0, expected[1]);
     assert_eq!(rest.len(), 1);
+}
+
+/// A page is found by its number, whatever was removed in between, and costs what it shows.
+#[tokio::test]
+async fn places_are_counted_by_block() {
+    let site = Site::new();
+    const TAGS: u64 = 1_300;
+    write(&site, |tx| {
+        for number in 1..=TAGS {
+            let record = TagRecord::new(digest("x"), at(number as i64), Actor::System);
+            tx.tags()
+                .put(REPOSITORY, &tag(&format!("t{number}")), &record)?;
+        }
+        for number in (1..=TAGS).filter(|number| number % 3 == 0) {
+            tx.tags().remove(REPOSITORY, &tag(&format!("t{number}")))?;
+        }
+        Ok(())
+    })
+    .await;
+    let read = |tx: &ReadTx| {
+        let left: Vec<_> = (1..=TAGS).rev().filter(|number| number % 3 != 0).collect();
+        for list in [TagList::All, TagList::Live] {
+            for skip in [0, 1, 340, 341, 342, 700, 866, 867, 5_000] {
+                let page = tx.tags().places(REPOSITORY, list, skip as u64, 2)?;
+                let found: Vec<_> = page.iter().map(|(place, _)| *place).collect();
+                let expected: Vec<_> = left.iter().skip(skip).take(2).copied().collect();
+                assert_eq!(found, expected, "{list:?} {skip}");
+            }
+        }
+        Ok::<_, Error>(())
+    };
+    site.store.scan(read).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_star_is_counted_once_and_found_both_ways() {
+    let site = Site::new();
+    let (ann, bob) = (UserId(1), UserId(2));
+    write(&site, move |tx| {
+        assert!(tx.stars().put(ann, REPOSITORY, at(1))?);
+        assert!(!tx.stars().put(ann, REPOSITORY, at(2))?);
+        assert!(tx.stars().put(bob, REPOSITORY, at(3))?);
+        assert!(tx.stars().put(ann, RepositoryId(2), at(4))?);
+        assert_eq!(tx.stars().count(REPOSITORY)?, 2);
+        assert_eq!(
+            tx.stars().of_user(ann, None, 9)?,
+            [REPOSITORY, RepositoryId(2)]
+        );
+        assert_eq!(tx.stars().gazers(REPOSITORY, 9)?, [ann, bob]);
+        assert!(tx.stars().remove(ann, REPOSITORY)?);
+        assert!(!tx.stars().remove(ann, REPOSITORY)?);
+        assert_eq!(tx.stars().count(REPOSITORY)?, 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// Ids are never reused, so the name of what is doomed is free at once.
+#[tokio::test]
+async fn a_doomed_repository_is_listed_for_nobody_but_the_purge() {
+    let site = Site::new();
+    write(&site, |tx| {
+        let record = RepositoryRecord::new(ORGANIZATION, "app".parse().unwrap(), at(1));
+        let old = tx.repositories().create(&record)?;
+        assert!(tx.repositories().doom(old)?.is_some());
+        assert!(tx.repositories().doom(old)?.is_none());
+        assert!(tx.repositories().record(old)?.is_none());
+        let new = tx.repositories().create(&record)?;
+        assert_eq!(tx.repositories().doomed(None, 9)?, [(ORGANIZATION, old)]);
+        assert!(
+            tx.repositories()
+                .doomed(Some(NamespaceId(9)), 9)?
+                .is_empty()
+        );
+        tx.repositories().remove(old)?;
+        assert!(tx.repositories().doomed(None, 9)?.is_empty());
+        assert_eq!(
+            tx.repositories().by_name(ORGANIZATION, &record.name)?,
+            Some(new)
+        );
+        Ok(())
+    })
+    .await;
 }

@@ -4,7 +4,7 @@ use redb::{Database, TableDefinition};
 use serde::Serialize;
 
 use super::*;
-use crate::model::{Actor, NamespaceKind, NamespaceRecord, Visibility};
+use crate::model::{Actor, NamespaceKind, NamespaceRecord, TagList, Visibility};
 use crate::oci::Tag;
 
 /// Writes rows as schema 1 had them.
@@ -100,6 +100,11 @@ async fn a_store_of_the_first_schema_is_read_as_it_was() {
             (digest("{}"), at(10), true)
         );
         assert_eq!((tag.by, tag.expires), (Actor::System, None));
+        for list in [TagList::All, TagList::Live] {
+            let places = tx.tags().places(repository, list, 0, 9)?;
+            assert_eq!(places.len(), 1, "{list:?}");
+            assert_eq!((places[0].1.start, places[0].1.lifetime), (at(9), None));
+        }
         let manifest = tx.manifests().record(repository, &digest("{}"))?.unwrap();
         assert_eq!((manifest.pushed, manifest.deleted), (at(9), None));
         assert_eq!(tx.manifests().body(&digest("{}"))?.unwrap(), "{}");

@@ -181,6 +181,7 @@ pub(super) fn rules(config: &Config) -> registry::Rules {
         may_collect: config.pushes.closed.is_none(),
         sparse_indexes: config.pushes.sparse_indexes,
         labeled: config.retention.labeled,
+        permanently_delete: config.retention.permanently_delete,
         immutable_tags: config.features.immutable_tags,
     }
 }

@@ -23,7 +23,7 @@ pub struct Asked {
     pub stars: bool,
 }
 
-/// What is told of a repository beside its record; as far as it was asked for.
+/// What is told of a repository beside its record; mostly as far as it was asked for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Facts {
     /// When the tag began that began last, of those that point somewhere.
@@ -32,6 +32,8 @@ pub struct Facts {
     pub popularity: u64,
     pub is_starred: bool,
     pub stars: u64,
+    /// Bytes of its manifests and blobs.
+    pub bytes: u64,
 }
 
 impl Registry {
@@ -133,7 +135,10 @@ fn facts(
     asked: Asked,
     today: i32,
 ) -> Result<Facts, store::Error> {
-    let mut facts = Facts::default();
+    let mut facts = Facts {
+        bytes: tx.usage().of_repository(repository)?,
+        ..Facts::default()
+    };
     if asked.last_modified {
         let newest = tx
             .tags()

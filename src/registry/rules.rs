@@ -23,6 +23,8 @@ pub struct Rules {
     /// Shortest and longest time that a tag lives whose end is set (`LABELED_EXPIRATION_MINIMUM`,
     /// `LABELED_EXPIRATION_MAXIMUM`).
     pub labeled: (Duration, Duration),
+    /// Whether tags can be deleted for good (`PERMANENTLY_DELETE_TAGS`).
+    pub permanently_delete: bool,
     /// Policies and labels make tags immutable (`FEATURE_IMMUTABLE_TAGS`).
     pub immutable_tags: bool,
 }
@@ -43,6 +45,7 @@ impl Default for Rules {
                 Duration::from_secs(3600),
                 Duration::from_secs(104 * 7 * 86_400),
             ),
+            permanently_delete: false,
             immutable_tags: true,
         }
     }

@@ -6,7 +6,7 @@
 
 use super::keys::{self, Span};
 use super::tables::Table;
-use super::{Error, Reads, WriteTx, codec};
+use super::{Error, Reads, WriteTx, codec, usage};
 use crate::model::{BlobRecord, LinkRecord, NamespaceId, RepositoryId, Timestamp};
 use crate::oci::Digest;
 
@@ -164,6 +164,8 @@ impl Blobs<&mut WriteTx<'_>> {
         if before.is_some() {
             return Ok(LinkChange::default());
         }
+        let bytes = self.record(digest)?.map_or(0, |record| record.size_bytes);
+        usage::grow(self.0, repository, bytes)?;
         let count = self.count(digest, namespace)?;
         let key = keys::owner(digest, namespace);
         self.0.put_record(Table::BlobNamespaces, key, &(count + 1));
@@ -212,6 +214,8 @@ impl Blobs<&mut WriteTx<'_>> {
         if self.link_record(repository, digest)?.is_none() {
             return Ok(LinkChange::default());
         }
+        let bytes = self.record(digest)?.map_or(0, |record| record.size_bytes);
+        usage::shrink(self.0, repository, bytes)?;
         let count = self.count(digest, namespace)?;
         let key = keys::content(repository, digest);
         self.0.remove(Table::BlobLinks, key);

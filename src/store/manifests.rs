@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::keys::{self, Span};
 use super::tables::Table;
-use super::{Error, Reads, WriteTx};
+use super::{Error, Reads, WriteTx, usage};
 use crate::model::{ManifestRecord, RepositoryId, Timestamp};
 use crate::oci::Digest;
 
@@ -116,7 +116,7 @@ impl Manifests<&mut WriteTx<'_>> {
         match self.record(repository, digest)? {
             Some(held) if held == *record => return Ok(()),
             Some(held) => self.unmark(repository, digest, &held),
-            None => {}
+            None => usage::grow(self.0, repository, record.size_bytes)?,
         }
         if !self.0.has(Table::ManifestBodies, &keys::digest(digest))? {
             let key = keys::digest(digest);
@@ -161,6 +161,7 @@ impl Manifests<&mut WriteTx<'_>> {
             return Ok(None);
         };
         self.unmark(repository, digest, &record);
+        usage::shrink(self.0, repository, record.size_bytes)?;
         let key = keys::content(repository, digest);
         self.0.remove(Table::Manifests, key);
         let key = keys::holder(digest, repository);

@@ -174,6 +174,7 @@ impl Repositories<&mut WriteTx<'_>> {
                 self.0.remove(Table::RepositoryNames, name);
             }
         }
+        self.0.remove(Table::RepositoryUsage, keys::repository(id));
         self.0.remove(Table::Repositories, keys::repository(id));
         Ok(())
     }

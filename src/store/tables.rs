@@ -181,6 +181,8 @@ tables! {
 
     /// namespace → bytes held
     Usage = "usage.v1",
+    /// repository → bytes of its manifests and of the blobs it links, shared ones included
+    RepositoryUsage = "repository_usage.v1",
 
     /// (time, sequence, newest first) → `LogEntry`: the usage log
     Logs = "logs.v1",

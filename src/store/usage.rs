@@ -3,7 +3,7 @@
 use super::keys;
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::NamespaceId;
+use crate::model::{NamespaceId, RepositoryId};
 
 /// Counters of bytes as a transaction sees them.
 pub struct Usage<S>(pub(super) S);
@@ -14,6 +14,14 @@ impl<S: Reads> Usage<S> {
         let key = keys::namespace(namespace);
         let held = self.0.tx().record(Table::Usage, &key)?;
         Ok(held.unwrap_or(0))
+    }
+
+    /// Bytes of the repository's manifests and blobs, those included that others have as well. What came
+    /// before they were counted is left out; for people only, no limit goes by it.
+    pub fn of_repository(&self, repository: RepositoryId) -> Result<u64, Error> {
+        let key = keys::repository(repository);
+        let bytes = self.0.tx().record(Table::RepositoryUsage, &key)?;
+        Ok(bytes.unwrap_or(0))
     }
 }
 
@@ -42,5 +50,27 @@ impl Usage<&mut WriteTx<'_>> {
         let key = keys::namespace(namespace);
         self.0.put_record(Table::Usage, key, &bytes);
         Ok(())
+    }
+}
+
+/// Counts bytes that a repository has from now on.
+pub(super) fn grow(tx: &mut WriteTx<'_>, id: RepositoryId, bytes: u64) -> Result<(), Error> {
+    let counted = tx.usage().of_repository(id)?.saturating_add(bytes);
+    put_repository(tx, id, counted);
+    Ok(())
+}
+
+/// Counts bytes that a repository no longer has.
+pub(super) fn shrink(tx: &mut WriteTx<'_>, id: RepositoryId, bytes: u64) -> Result<(), Error> {
+    let counted = tx.usage().of_repository(id)?.saturating_sub(bytes);
+    put_repository(tx, id, counted);
+    Ok(())
+}
+
+fn put_repository(tx: &mut WriteTx<'_>, id: RepositoryId, bytes: u64) {
+    let key = keys::repository(id);
+    match bytes {
+        0 => tx.remove(Table::RepositoryUsage, key),
+        bytes => tx.put_record(Table::RepositoryUsage, key, &bytes),
     }
 }

@@ -146,10 +146,10 @@ pub(super) async fn set_visibility(
         )));
     }
     let repository = locate(services, path).await?.id;
-    let changed =
-        services
-            .registry
-            .set_visibility(repository, visibility(public), &Performer::default());
+    let by = Performer::default();
+    let changed = services
+        .registry
+        .set_visibility(repository, visibility(public), &by);
     match changed.await {
         Ok(()) if public => Ok(format!("{path} is public: everyone may pull from it")),
         Ok(()) => Ok(format!(

@@ -1,5 +1,6 @@
 //! What people do through the API: repositories, tags, labels, policies; each with its line of the log.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,12 +19,14 @@ use crate::store;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn tag(name: &str) -> Tag {
-    name.parse().unwrap()
+/// Tags of a test live as long as it runs.
+fn tag(name: &str) -> &'static Tag {
+    Box::leak(Box::new(name.parse().unwrap()))
 }
 
-fn nobody() -> Performer {
-    Performer::default()
+fn nobody() -> &'static Performer {
+    static NOBODY: LazyLock<Performer> = LazyLock::new(Performer::default);
+    &NOBODY
 }
 
 /// The newest line of the log, and what it tells.
@@ -77,20 +80,20 @@ async fn a_repository_is_made_once_and_told_of() {
     let (registry, name) = (&site.registry, "team/app".parse().unwrap());
     let make = || {
         let text = "what it is".to_owned();
-        registry.add_repository(site.namespace, &name, Visibility::Public, text, &nobody())
+        registry.add_repository(site.namespace, &name, Visibility::Public, text, nobody())
     };
     let repository = make().await.unwrap().repository;
     let names = json!({"repo": "team/app", "namespace": "org"});
     assert_eq!(told(&site).await, (LogKind::CreateRepo, names));
     assert!(matches!(make().await, Err(Error::Exists)));
     registry
-        .describe(repository, "more", &nobody())
+        .describe(repository, "more", nobody())
         .await
         .unwrap();
     assert_eq!(told(&site).await.1["description"], "more");
     let mirror = RepositoryState::Mirror;
     registry
-        .set_state(repository, mirror, &nobody())
+        .set_state(repository, mirror, nobody())
         .await
         .unwrap();
     assert_eq!(told(&site).await.1["state_changed"], "MIRROR");
@@ -111,12 +114,12 @@ async fn a_repository_is_made_once_and_told_of() {
 async fn a_deleted_repository_is_gone_at_once_and_its_bytes_go_later() {
     let (site, placed, images) = stage(3).await;
     let (registry, name) = (&site.registry, "app".parse().unwrap());
-    let protect = registry.protect_tag(placed.repository, &tag("t1"), true, &nobody());
+    let protect = registry.protect_tag(placed.repository, tag("t1"), true, nobody());
     protect.await.unwrap();
     registry.star(UserId(1), placed.repository).await.unwrap();
     let found = registry.repository(site.namespace, &name).await.unwrap();
     assert_eq!(found, Some(placed.repository));
-    let delete = || registry.delete_repository(placed.repository, &nobody());
+    let delete = || registry.delete_repository(placed.repository, nobody());
     delete().await.unwrap();
     assert_eq!(told(&site).await.0, LogKind::DeleteRepo);
     assert!(matches!(delete().await, Err(Error::NameUnknown)));
@@ -160,15 +163,13 @@ async fn a_deleted_repository_is_gone_at_once_and_its_bytes_go_later() {
 #[tokio::test]
 async fn a_push_into_a_deleted_repository_fails() {
     let (site, placed, images) = stage(1).await;
-    let delete = site
-        .registry
-        .delete_repository(placed.repository, &nobody());
+    let delete = site.registry.delete_repository(placed.repository, nobody());
     delete.await.unwrap();
     let push = Push {
         raw: images[0].raw.clone(),
         manifest: (*images[0].manifest).clone(),
-        tags: vec![tag("t2")],
-        by: nobody().actor,
+        tags: vec![tag("t2").clone()],
+        by: nobody().actor.clone(),
         condition: crate::registry::Condition::None,
     };
     let pushed = site.registry.push_manifest(&placed, push).await;
@@ -181,11 +182,12 @@ async fn the_history_is_paged_by_number() {
     let (site, placed, images) = stage(5).await;
     let repository = placed.repository;
     site.clock.advance(MINUTE);
+    let newest = images[4].digest();
     let retag = site
         .registry
-        .retag(repository, &tag("t2"), &images[4].digest(), &nobody());
+        .retag(repository, tag("t2"), &newest, nobody());
     retag.await.unwrap();
-    let remove = site.registry.remove_tag(repository, &tag("t3"), &nobody());
+    let remove = site.registry.remove_tag(repository, tag("t3"), nobody());
     remove.await.unwrap();
     let page = |list, at| lines(&site, repository, list, TagFilter::All, at);
     let (all, more) = page(TagList::All, (0, 9)).await;
@@ -197,7 +199,7 @@ async fn the_history_is_paged_by_number() {
     assert_eq!(page(TagList::All, (6, 2)).await, (vec![], false));
     let (live, _) = page(TagList::Live, (0, 9)).await;
     assert_eq!(names(&live), ["t2", "t5", "t4", "t1"]);
-    let exact = TagFilter::Exactly(tag("t2"));
+    let exact = TagFilter::Exactly(tag("t2").clone());
     let (one, _) = lines(&site, repository, TagList::All, exact.clone(), (0, 9)).await;
     assert_eq!(one, [all[0].clone(), all[4].clone()]);
     let (old, more) = lines(&site, repository, TagList::All, exact, (1, 1)).await;
@@ -224,7 +226,7 @@ async fn tags_are_moved_by_digest() {
     let (one, two) = (images[0].digest(), images[1].digest());
     let point = async |digest| {
         registry
-            .retag(repository, &tag("new"), &digest, &nobody())
+            .retag(repository, tag("new"), &digest, nobody())
             .await
     };
     point(one).await.unwrap();
@@ -244,19 +246,17 @@ async fn tags_are_moved_by_digest() {
     let missing = point(Digest::of(b"nothing")).await;
     assert!(matches!(missing, Err(Error::ManifestUnknown)));
     registry
-        .remove_tag(repository, &tag("new"), &nobody())
+        .remove_tag(repository, tag("new"), nobody())
         .await
         .unwrap();
     assert_eq!(told(&site).await.0, LogKind::DeleteTag);
-    let again = registry
-        .remove_tag(repository, &tag("new"), &nobody())
-        .await;
+    let again = registry.remove_tag(repository, tag("new"), nobody()).await;
     assert!(matches!(again, Err(Error::ManifestUnknown)));
-    let revert = registry.revert_tag(repository, &tag("new"), &one, &nobody());
+    let revert = registry.revert_tag(repository, tag("new"), &one, nobody());
     revert.await.unwrap();
     assert_eq!(told(&site).await.0, LogKind::RevertTag);
     let found = registry
-        .lookup_tag(repository, &tag("new"))
+        .lookup_tag(repository, tag("new"))
         .await
         .unwrap()
         .unwrap();
@@ -270,7 +270,7 @@ async fn an_immutable_tag_refuses_every_change() {
     let (registry, repository, t1) = (&site.registry, placed.repository, tag("t1"));
     let by = nobody();
     registry
-        .protect_tag(repository, &t1, true, &by)
+        .protect_tag(repository, t1, true, by)
         .await
         .unwrap();
     let (kind, more) = told(&site).await;
@@ -282,11 +282,11 @@ async fn an_immutable_tag_refuses_every_change() {
     let other = images[1].digest();
     let soon = Some(site.clock.now() + MINUTE);
     let refused = [
-        registry.retag(repository, &t1, &other, &by).await,
-        registry.remove_tag(repository, &t1, &by).await,
-        registry.expire_tag(repository, &t1, soon, &by).await,
-        registry.forget_tag(repository, &t1, None, &by).await,
-        registry.revert_tag(repository, &t1, &other, &by).await,
+        registry.retag(repository, t1, &other, by).await,
+        registry.remove_tag(repository, t1, by).await,
+        registry.expire_tag(repository, t1, soon, by).await,
+        registry.forget_tag(repository, t1, None, by).await,
+        registry.revert_tag(repository, t1, &other, by).await,
     ];
     for outcome in refused {
         assert!(
@@ -295,10 +295,10 @@ async fn an_immutable_tag_refuses_every_change() {
         );
     }
     registry
-        .protect_tag(repository, &t1, false, &by)
+        .protect_tag(repository, t1, false, by)
         .await
         .unwrap();
-    registry.remove_tag(repository, &t1, &by).await.unwrap();
+    registry.remove_tag(repository, t1, by).await.unwrap();
 }
 
 /// Quay: between an hour and two years after its beginning.
@@ -307,7 +307,7 @@ async fn an_expiry_is_kept_within_bounds() {
     let (site, placed, _) = stage(1).await;
     let (registry, repository, t1) = (&site.registry, placed.repository, tag("t1"));
     let begun = site.clock.now();
-    let expire = async |at| registry.expire_tag(repository, &t1, at, &nobody()).await;
+    let expire = async |at| registry.expire_tag(repository, t1, at, nobody()).await;
     let ends = async || {
         registry
             .lookup_tag(repository, &t1)
@@ -329,7 +329,7 @@ async fn an_expiry_is_kept_within_bounds() {
     assert_eq!(ends().await, Some(begun + TIME_MACHINE * 7 * 104));
     expire(None).await.unwrap();
     assert_eq!(ends().await, None);
-    let missing = registry.expire_tag(repository, &tag("x"), None, &nobody());
+    let missing = registry.expire_tag(repository, tag("x"), None, nobody());
     assert!(matches!(missing.await, Err(Error::ManifestUnknown)));
 }
 
@@ -339,13 +339,13 @@ async fn what_is_forgotten_cannot_be_restored() {
     let (registry, repository, by) = (&site.registry, placed.repository, nobody());
     let (one, two) = (images[0].digest(), images[1].digest());
     registry
-        .retag(repository, &tag("t1"), &two, &by)
+        .retag(repository, tag("t1"), &two, by)
         .await
         .unwrap();
     let forget = async |digest| {
         let (registry, by) = (&site.registry, nobody());
         registry
-            .forget_lifetimes(repository, &tag("t1"), &digest, &by)
+            .forget_lifetimes(repository, tag("t1"), &digest, by)
             .await
     };
     forget(one).await.unwrap();
@@ -354,7 +354,7 @@ async fn what_is_forgotten_cannot_be_restored() {
     site.later(MINUTE * 61).await;
     assert!(!registry.is_kept(repository, &one).await.unwrap());
     registry
-        .forget_tag(repository, &tag("t2"), Some(two), &by)
+        .forget_tag(repository, tag("t2"), Some(two), by)
         .await
         .unwrap();
     site.collect().await;
@@ -363,7 +363,7 @@ async fn what_is_forgotten_cannot_be_restored() {
         "t1 points there"
     );
     registry
-        .forget_tag(repository, &tag("t1"), None, &by)
+        .forget_tag(repository, tag("t1"), None, by)
         .await
         .unwrap();
     site.collect().await;
@@ -379,7 +379,7 @@ async fn labels_are_added_and_taken_off() {
     let (one, two) = (images[0].digest(), images[1].digest());
     let label = ("team", "blue", LabelMedia::Text);
     let (id, _) = registry
-        .add_label(repository, &one, label, &by)
+        .add_label(repository, &one, label, by)
         .await
         .unwrap();
     let (kind, more) = told(&site).await;
@@ -389,7 +389,7 @@ async fn labels_are_added_and_taken_off() {
     );
     let foreign = registry.manifest_label(repository, &two, id).await;
     assert!(matches!(foreign, Err(Error::Label(LabelFault::Unknown))));
-    let foreign = registry.delete_label(repository, &two, id, &by).await;
+    let foreign = registry.delete_label(repository, &two, id, by).await;
     assert!(matches!(foreign, Err(Error::Label(LabelFault::Unknown))));
     let found = registry
         .manifest_labels(repository, &one)
@@ -398,7 +398,7 @@ async fn labels_are_added_and_taken_off() {
         .unwrap();
     assert_eq!((found.len(), found[0].0), (1, id));
     registry
-        .delete_label(repository, &one, id, &by)
+        .delete_label(repository, &one, id, by)
         .await
         .unwrap();
     assert_eq!(told(&site).await.0, LogKind::ManifestLabelDelete);
@@ -426,7 +426,7 @@ async fn a_policy_protects_tags_that_are_there_and_that_come() {
         matches: true,
     };
     let id = registry
-        .add_immutability_policy(scope, policy("t[12]|rel.*"), &by)
+        .add_immutability_policy(scope, policy("t[12]|rel.*"), by)
         .await
         .unwrap();
     let (kind, more) = told(&site).await;
@@ -437,7 +437,7 @@ async fn a_policy_protects_tags_that_are_there_and_that_come() {
     let protected = async |name: &str| {
         let found = site
             .registry
-            .lookup_tag(repository, &tag(name))
+            .lookup_tag(repository, tag(name))
             .await
             .unwrap();
         found.unwrap().record.immutable
@@ -446,26 +446,26 @@ async fn a_policy_protects_tags_that_are_there_and_that_come() {
     let push = Push {
         raw: images[0].raw.clone(),
         manifest: (*images[0].manifest).clone(),
-        tags: vec![tag("rel-1"), tag("dev")],
+        tags: vec![tag("rel-1").clone(), tag("dev").clone()],
         by: by.actor.clone(),
         condition: crate::registry::Condition::None,
     };
     registry.push_manifest(&placed, push).await.unwrap();
     assert!(protected("rel-1").await && !protected("dev").await);
     assert_eq!(told(&site).await.0, LogKind::TagMadeImmutableByPolicy);
-    let twice = registry.add_immutability_policy(scope, policy("t[12]|rel.*"), &by);
+    let twice = registry.add_immutability_policy(scope, policy("t[12]|rel.*"), by);
     assert!(matches!(
         twice.await,
         Err(Error::Policy(PolicyFault::Duplicate))
     ));
     let other = PolicyScope::Repository(repository);
-    let foreign = registry.delete_immutability_policy(other, id, &by).await;
+    let foreign = registry.delete_immutability_policy(other, id, by).await;
     assert!(
         matches!(foreign, Err(Error::Policy(PolicyFault::Unknown))),
         "AZ-06"
     );
     registry
-        .delete_immutability_policy(scope, id, &by)
+        .delete_immutability_policy(scope, id, by)
         .await
         .unwrap();
     assert!(

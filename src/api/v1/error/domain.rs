@@ -3,7 +3,8 @@
 
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
-use crate::{accounts, auth, notify, registry};
+use crate::registry::{LabelFault, PolicyFault};
+use crate::{accounts, auth, notify, registry, store};
 
 impl From<auth::Error> for ApiError {
     fn from(error: auth::Error) -> Self {
@@ -74,7 +75,13 @@ impl From<registry::Error> for ApiError {
                 let text = format!("Cannot overwrite immutable tag '{tag}'");
                 Self::exception(ErrorKind::TagImmutable, text)
             }
-            registry::Error::ManifestInvalid { .. }
+            registry::Error::Label(LabelFault::Unknown)
+            | registry::Error::Policy(PolicyFault::Unknown) => Self::not_found(),
+            registry::Error::Label(fault) => Self::refused(fault),
+            registry::Error::Policy(fault) => Self::invalid(fault),
+            registry::Error::Exists
+            | registry::Error::ExpiryPast
+            | registry::Error::ManifestInvalid { .. }
             | registry::Error::ManifestBlobUnknown { .. }
             | registry::Error::SizeInvalid { .. }
             | registry::Error::Precondition { .. }

@@ -4,7 +4,7 @@
 //! permissions; the name is free with the last row. What a deleted user has elsewhere goes the same way.
 
 use super::{Accounts, Error};
-use crate::model::{Doomed, Grantee, Invitee, Member, NamespaceId, UserId};
+use crate::model::{Doomed, Grantee, Invitee, Member, NamespaceId, PolicyScope, UserId};
 use crate::store::{self, WriteTx};
 
 /// Rows that one write removes, about: it stays under a few milliseconds.
@@ -99,7 +99,8 @@ fn purge(tx: &mut WriteTx<'_>, doomed: Doomed) -> Result<Step, store::Error> {
         return Ok(Step::Removed(removed));
     }
     if let Doomed::Namespace(id) = doomed {
-        if !tx.repositories().list(id, None, 1)?.is_empty() {
+        let is_left = !tx.repositories().list(id, None, 1)?.is_empty();
+        if is_left || !tx.repositories().doomed(Some(id), 1)?.is_empty() {
             return Ok(Step::Waiting);
         }
         tx.namespaces().remove(id)?;
@@ -128,6 +129,7 @@ fn empty_namespace(tx: &mut WriteTx<'_>, id: NamespaceId) -> Result<usize, store
     if told > 0 {
         return Ok(told);
     }
+    tx.immutability().clear(PolicyScope::Namespace(id))?;
     tx.prototypes().clear(id)
 }
 
@@ -152,6 +154,13 @@ fn empty_user(tx: &mut WriteTx<'_>, id: UserId) -> Result<usize, store::Error> {
     }
     if !tokens.is_empty() {
         return Ok(tokens.len());
+    }
+    let stars = tx.stars().of_user(id, None, ROWS)?;
+    for repository in &stars {
+        tx.stars().remove(id, *repository)?;
+    }
+    if !stars.is_empty() {
+        return Ok(stars.len());
     }
     // Few enough for one write: a person made each of them.
     tx.oauth_tokens().remove_of_user(id)?;

@@ -5,12 +5,16 @@
 
 use super::{Accounts, Error};
 use crate::model::{
-    NamespaceId, NamespaceKind, NamespaceRecord, RobotRecord, TeamRecord, UserRecord,
+    Member, NamespaceId, NamespaceKind, NamespaceRecord, RobotRecord, TeamId, TeamRecord, UserId,
+    UserRecord,
 };
 use crate::store::{self, ReadTx};
 
 /// Rows looked at.
 const ROWS: usize = 1_000;
+
+/// Organisations of one user whose teams and robots are searched.
+const ORGANIZATIONS: usize = 50;
 
 impl Accounts {
     /// Up to `limit` enabled users whose names begin with `prefix`, in byte order.
@@ -102,6 +106,77 @@ impl Accounts {
         };
         self.inner.store.scan(read).await
     }
+}
+
+/// A team that somebody may be shown.
+#[derive(Clone, Debug)]
+pub struct FoundTeam {
+    pub namespace: NamespaceId,
+    pub owner: NamespaceRecord,
+    pub team: TeamRecord,
+    /// Whether who asks is in it.
+    pub is_member: bool,
+}
+
+impl Accounts {
+    /// The organisations that a user is in, up to [`ORGANIZATIONS`], in the order of their ids.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn organizations_with(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(NamespaceId, NamespaceRecord)>, Error> {
+        let read = move |tx: &ReadTx| {
+            let teams = memberships(tx, user)?;
+            let mut found: Vec<(NamespaceId, NamespaceRecord)> = Vec::new();
+            for (namespace, _) in teams {
+                if found.last().is_some_and(|(last, _)| *last == namespace) {
+                    continue;
+                }
+                let record = tx.namespaces().record(namespace)?;
+                let record = record.filter(|record| record.deleted.is_none());
+                found.extend(record.map(|record| (namespace, record)));
+                if found.len() == ORGANIZATIONS {
+                    break;
+                }
+            }
+            Ok::<_, Error>(found)
+        };
+        self.inner.store.scan(read).await
+    }
+
+    /// Teams whose names begin with `prefix` of the organisations that a user is in, up to `limit` of each.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn teams_around(
+        &self,
+        user: UserId,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<FoundTeam>, Error> {
+        let mut found = Vec::new();
+        let own = self.inner.store.read(|tx| memberships(tx, user));
+        let own: Vec<(NamespaceId, TeamId)> = own.await.map_err(Error::Store)?;
+        for (namespace, owner) in self.organizations_with(user).await? {
+            for team in self.teams_beginning(namespace, prefix, limit).await? {
+                let id = self.team_by_name(namespace, &team.name).await?;
+                found.push(FoundTeam {
+                    namespace,
+                    owner: owner.clone(),
+                    is_member: id.is_some_and(|(id, _)| own.contains(&(namespace, id))),
+                    team,
+                });
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn memberships(tx: &ReadTx, user: UserId) -> Result<Vec<(NamespaceId, TeamId)>, store::Error> {
+    tx.teams()
+        .of_member_anywhere(Member::User(user), None, ROWS)
 }
 
 /// The namespaces whose names begin with a text, in byte order.

@@ -148,6 +148,7 @@ impl Services {
     ) -> jobs::Parts {
         jobs::Parts {
             registry: self.registry.clone(),
+            accounts: self.accounts.clone(),
             proxy: self.proxy.clone(),
             metrics: self.jobs_metrics.clone(),
             quota_metrics: self.quota_metrics.clone(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
@@ -70,6 +71,7 @@ impl Default for Intervals {
 /// What the loops work on.
 pub struct Parts {
     pub registry: Registry,
+    pub accounts: Accounts,
     pub proxy: Proxy,
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
@@ -91,6 +93,7 @@ impl Jobs {
     pub fn start(parts: Parts) -> Self {
         let Parts {
             registry,
+            accounts,
             proxy,
             metrics,
             quota_metrics,
@@ -102,6 +105,7 @@ impl Jobs {
         } = parts;
         let rounds = Rounds {
             registry,
+            accounts,
             proxy,
             metrics,
             quota_metrics,

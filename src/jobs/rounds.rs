@@ -2,16 +2,21 @@
 
 use super::Metrics;
 use super::metrics::clamp;
+use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
 use crate::registry::{Budget, Holding, Pace, Registry};
 
+/// Rows of deleted accounts that one turn removes.
+const PURGED_ROWS: usize = 10_000;
+
 /// What the loops do, and with what; cheap to clone.
 #[derive(Clone)]
 pub struct Rounds {
     pub registry: Registry,
+    pub accounts: Accounts,
     pub proxy: Proxy,
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
@@ -101,11 +106,7 @@ impl Rounds {
         if !self.registry.rules().may_collect {
             return;
         }
-        match self.registry.purge().await {
-            Ok(0) => {}
-            Ok(repositories) => tracing::info!(repositories, "removed deleted repositories"),
-            Err(error) => tracing::warn!(%error, "deleted repositories could not be removed"),
-        }
+        self.purge().await;
         match self.registry.collect(Budget::UNBOUNDED).await {
             Ok(report) if report.manifests + report.blobs + report.expired_tags == 0 => {}
             Ok(report) => tracing::info!(
@@ -126,6 +127,38 @@ impl Rounds {
                 "gave up uploads that nobody went on with"
             ),
             Err(error) => tracing::warn!(%error, "uploads could not be given up"),
+        }
+    }
+
+    /// Removes what is left of deleted repositories, namespaces and users.
+    async fn purge(&self) {
+        if let Err(error) = self.doom_content().await {
+            tracing::warn!(%error, "repositories of a deleted namespace could not be deleted");
+        }
+        match self.registry.purge().await {
+            Ok(0) => {}
+            Ok(repositories) => tracing::info!(repositories, "removed deleted repositories"),
+            Err(error) => tracing::warn!(%error, "deleted repositories could not be removed"),
+        }
+        match self.accounts.purge_some(PURGED_ROWS).await {
+            Ok(purged) if purged.finished == 0 => {}
+            Ok(purged) => tracing::info!(accounts = purged.finished, "removed deleted accounts"),
+            Err(error) => tracing::warn!(%error, "deleted accounts could not be removed"),
+        }
+    }
+
+    /// Deletes the repositories of deleted namespaces.
+    async fn doom_content(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut after = None;
+        loop {
+            let page = self.accounts.deleted_namespaces(after).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for namespace in page {
+                self.registry.delete_repositories(namespace).await?;
+            }
         }
     }
 

@@ -4,7 +4,8 @@
 //! rows and says where to go on; the catalogue of all namespaces is in `catalogue`.
 
 use super::{Catalogued, Error, Registry};
-use crate::model::{NamespaceId, RepositoryId, Timestamp, UserId};
+use crate::model::{NamespaceId, NamespaceName, RepositoryId, Timestamp, UserId};
+use crate::oci::RepositoryName;
 use crate::store::{self, ReadTx, day};
 
 /// Days whose acts make a repository popular.
@@ -88,6 +89,26 @@ impl Registry {
             Ok::<_, store::Error>((catalogued(tx, &page)?, next))
         };
         Ok(self.inner.store.scan(read).await?)
+    }
+
+    /// The repository of that name with its namespace, if there is one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn catalogued(
+        &self,
+        namespace: &NamespaceName,
+        name: &RepositoryName,
+    ) -> Result<Option<Catalogued>, Error> {
+        let Some((id, _)) = self.namespace(namespace).await? else {
+            return Ok(None);
+        };
+        let Some(repository) = self.repository(id, name).await? else {
+            return Ok(None);
+        };
+        let read = |tx: &ReadTx| catalogued(tx, &[repository]);
+        let found: Result<Vec<_>, store::Error> = self.inner.store.read(read).await;
+        Ok(found?.pop())
     }
 
     /// What is told of each of some repositories, in their order.

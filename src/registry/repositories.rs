@@ -9,11 +9,14 @@ use serde_json::json;
 use super::told::Told;
 use super::{Error, Placed, Registry};
 use crate::model::{
-    Actor, Grantee, LogEntry, LogKind, NamespaceId, NamespaceKind, Performer, RepositoryId,
+    Actor, Grantee, LogEntry, LogKind, Member, NamespaceId, NamespaceKind, Performer, RepositoryId,
     RepositoryRecord, RepositoryState, Role, Visibility,
 };
 use crate::oci::RepositoryName;
 use crate::store::WriteTx;
+
+/// Repositories that one transaction takes away.
+const AT_ONCE: usize = 100;
 
 impl Registry {
     /// Returns what the store says of a repository, or `None`.
@@ -138,6 +141,9 @@ impl Registry {
             }
             let repository = tx.repositories().create(&wanted)?;
             grant_maker(tx, namespace, repository, &by.actor)?;
+            if let Some(maker) = member(&by.actor) {
+                tx.prototypes().apply(namespace, repository, maker)?;
+            }
             let told = Told::of(tx, repository)?;
             let more = json!({"repo": told.name, "namespace": told.namespace});
             let line = told.line(LogKind::CreateRepo, wanted.created, &by, more);
@@ -225,6 +231,28 @@ impl Registry {
         self.inner.store.write(doom).await
     }
 
+    /// Has every repository of a namespace be there for nobody, as when the namespace is deleted.
+    ///
+    /// # Errors
+    /// The store's; those that are gone stay so.
+    pub async fn delete_repositories(&self, namespace: NamespaceId) -> Result<(), Error> {
+        loop {
+            let registry = self.clone();
+            let doom = move |tx: &mut WriteTx<'_>| {
+                let page = tx.repositories().list(namespace, None, AT_ONCE)?;
+                for (name, id) in &page {
+                    tx.repositories().doom(*id)?;
+                    let (registry, key, id) = (registry.clone(), (namespace, name.clone()), *id);
+                    tx.after_commit(move || registry.inner.hot.repository_gone(&key, id));
+                }
+                Ok::<_, Error>(page.len())
+            };
+            if self.inner.store.write(doom).await? < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
     /// Changes the record of a repository, and tells it under the key that the kind has for it.
     async fn change_repository(
         &self,
@@ -249,6 +277,15 @@ impl Registry {
                 Ok(())
             })
             .await
+    }
+}
+
+/// Whose default permissions apply.
+fn member(by: &Actor) -> Option<Member> {
+    match by {
+        Actor::System | Actor::Anonymous => None,
+        Actor::User { id, .. } => Some(Member::User(*id)),
+        Actor::Robot { id, .. } => Some(Member::Robot(*id)),
     }
 }
 

@@ -209,8 +209,8 @@ impl Site {
 
     pub(crate) async fn set_visibility(&self, name: &str, visibility: Visibility) {
         let repository = self.repository_id(name).await;
-        let registry = self.registry();
-        let set = registry.set_visibility(repository, visibility, &Performer::default());
+        let (registry, by) = (self.registry(), Performer::default());
+        let set = registry.set_visibility(repository, visibility, &by);
         set.await.unwrap();
     }
 

@@ -98,26 +98,44 @@ fn of_repositories(rows: &mut Rows) {
         .summary("Lists the policies of a repository")
         .switch(SWITCH)
         .answer::<PolicyListView>(200, "The policies");
-    rows.post(ALL, "createRepositoryImmutabilityPolicy", GROUP, NEED, create)
-        .summary("Gives a repository a policy; tags that are there follow it at once")
-        .switch(SWITCH)
-        .body::<PolicyBody>()
-        .answer::<PolicyIdView>(201, "It is in force")
-        .status(400, "The pattern is none, or there is such a policy");
+    rows.post(
+        ALL,
+        "createRepositoryImmutabilityPolicy",
+        GROUP,
+        NEED,
+        create,
+    )
+    .summary("Gives a repository a policy; tags that are there follow it at once")
+    .switch(SWITCH)
+    .body::<PolicyBody>()
+    .answer::<PolicyIdView>(201, "It is in force")
+    .status(400, "The pattern is none, or there is such a policy");
     rows.get(ONE, "getRepositoryImmutabilityPolicy", GROUP, NEED, show)
         .summary("Shows a policy of a repository")
         .switch(SWITCH)
         .answer::<PolicyView>(200, "The policy");
-    rows.put(ONE, "updateRepositoryImmutabilityPolicy", GROUP, NEED, change)
-        .summary("Changes a policy of a repository")
-        .switch(SWITCH)
-        .body::<PolicyBody>()
-        .status(204, "It is in force")
-        .status(400, "The pattern is none, or there is such a policy");
-    rows.delete(ONE, "deleteRepositoryImmutabilityPolicy", GROUP, NEED, delete)
-        .summary("Removes a policy of a repository; tags stay as they are")
-        .switch(SWITCH)
-        .answer::<PolicyIdView>(200, "It is gone");
+    rows.put(
+        ONE,
+        "updateRepositoryImmutabilityPolicy",
+        GROUP,
+        NEED,
+        change,
+    )
+    .summary("Changes a policy of a repository")
+    .switch(SWITCH)
+    .body::<PolicyBody>()
+    .status(204, "It is in force")
+    .status(400, "The pattern is none, or there is such a policy");
+    rows.delete(
+        ONE,
+        "deleteRepositoryImmutabilityPolicy",
+        GROUP,
+        NEED,
+        delete,
+    )
+    .summary("Removes a policy of a repository; tags stay as they are")
+    .switch(SWITCH)
+    .answer::<PolicyIdView>(200, "It is gone");
 }
 
 /// What the path names: one of the two has been found by the guard.

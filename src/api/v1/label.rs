@@ -84,7 +84,9 @@ async fn list(context: Context) -> Answer {
     let found = context.state.registry.manifest_labels(repository, &digest);
     let found = found.await?.ok_or_else(ApiError::not_found)?;
     let prefix = context.text("filter").unwrap_or_default();
-    let labels = found.iter().filter(|(_, label)| label.key.starts_with(&*prefix));
+    let labels = found
+        .iter()
+        .filter(|(_, label)| label.key.starts_with(&*prefix));
     let view = LabelListView {
         labels: labels.map(|(id, label)| view(*id, label)).collect(),
     };

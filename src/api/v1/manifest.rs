@@ -49,7 +49,11 @@ pub(super) fn routes(rows: &mut Rows) {
         show,
     )
     .summary("Shows a manifest and its layers")
-    .query("include_modelcard", Flag, "tell the model card, if there is one")
+    .query(
+        "include_modelcard",
+        Flag,
+        "tell the model card, if there is one",
+    )
     .answer::<ManifestAnswer>(200, "The manifest");
     rows.get(
         "/api/v1/repository/{repository+}/manifest/{manifestref}/pull_statistics",

@@ -27,18 +27,24 @@ mod applications;
 mod authorizations;
 mod body;
 mod context;
+mod cursor;
 mod discovery;
 mod dispatch;
+mod entity;
 mod error;
 mod error_types;
+mod hit;
+mod immutability;
 mod inbox;
 mod initialize;
 mod invitation;
 mod json;
 mod keyserver;
+mod label;
 mod links;
 mod logs;
 mod loose;
+mod manifest;
 mod members;
 mod messages;
 mod need;
@@ -47,11 +53,17 @@ mod organization;
 mod permission;
 mod prototype;
 mod proxycache;
+mod repository;
+mod repotoken;
 mod robot;
 mod rows;
 mod schema;
+mod search;
 mod session;
+mod similarity;
+mod star;
 mod superuser;
+mod tag;
 mod team;
 mod user;
 mod user_view;
@@ -83,13 +95,17 @@ const RESOURCES: &[Resource] = &[
     applications::routes,
     authorizations::routes,
     discovery::routes,
+    entity::routes,
     error_types::routes,
+    immutability::routes,
     inbox::routes,
     initialize::routes,
     invitation::routes,
     keyserver::routes,
+    label::routes,
     links::routes,
     logs::routes,
+    manifest::routes,
     members::routes,
     messages::routes,
     oauth::routes,
@@ -97,9 +113,14 @@ const RESOURCES: &[Resource] = &[
     permission::routes,
     prototype::routes,
     proxycache::routes,
+    repository::routes,
+    repotoken::routes,
     robot::routes,
+    search::routes,
     session::routes,
+    star::routes,
     superuser::routes,
+    tag::routes,
     team::routes,
     user::routes,
 ];

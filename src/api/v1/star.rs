@@ -47,17 +47,29 @@ struct StarBody {
 pub(super) fn routes(rows: &mut Rows) {
     const GROUP: &str = "user";
     const NEED: Need = Need::User(Scope::UserAdmin);
-    rows.get("/api/v1/user/starred", "listStarredRepos", GROUP, NEED, list)
-        .summary("Lists the repositories that the caller has starred")
-        .query("next_page", Text, "where the page before ended")
-        .answer::<StarredView>(200, "A page of repositories");
+    rows.get(
+        "/api/v1/user/starred",
+        "listStarredRepos",
+        GROUP,
+        NEED,
+        list,
+    )
+    .summary("Lists the repositories that the caller has starred")
+    .query("next_page", Text, "where the page before ended")
+    .answer::<StarredView>(200, "A page of repositories");
     rows.post("/api/v1/user/starred", "createStar", GROUP, NEED, create)
         .summary("Stars a repository")
         .body::<StarBody>()
         .answer::<StarBody>(201, "It is starred");
-    rows.delete("/api/v1/user/starred/{repository+}", "deleteStar", GROUP, NEED, delete)
-        .summary("Takes a star back")
-        .status(204, "It is not starred");
+    rows.delete(
+        "/api/v1/user/starred/{repository+}",
+        "deleteStar",
+        GROUP,
+        NEED,
+        delete,
+    )
+    .summary("Takes a star back")
+    .status(204, "It is not starred");
 }
 
 async fn list(context: Context) -> Answer {

@@ -90,15 +90,21 @@ pub(super) fn routes(rows: &mut Rows) {
     const ONE: &str = "/api/v1/repository/{repository+}/tag/{tag}";
     const WRITE: Need = Need::Repository(Role::Write);
     const READ: Need = Need::Repository(Role::Read);
-    rows.get("/api/v1/repository/{repository+}/tag/", "listRepoTags", GROUP, READ, list)
-        .summary("Lists what tags point to and pointed to, the newest first")
-        .query("specificTag", Text, "of this tag only")
-        .query("filter_tag_name", Text, "like:text or eq:text")
-        .query("limit", Number, "lines of a page, 1 to 100")
-        .query("page", Number, "the page, from 1 on")
-        .query("onlyActiveTags", Flag, "only what tags point to now")
-        .answer::<TagListView>(200, "A page of the history")
-        .status(400, "The filter has no known form");
+    rows.get(
+        "/api/v1/repository/{repository+}/tag/",
+        "listRepoTags",
+        GROUP,
+        READ,
+        list,
+    )
+    .summary("Lists what tags point to and pointed to, the newest first")
+    .query("specificTag", Text, "of this tag only")
+    .query("filter_tag_name", Text, "like:text or eq:text")
+    .query("limit", Number, "lines of a page, 1 to 100")
+    .query("page", Number, "the page, from 1 on")
+    .query("onlyActiveTags", Flag, "only what tags point to now")
+    .answer::<TagListView>(200, "A page of the history")
+    .status(400, "The filter has no known form");
     rows.put(ONE, "changeTag", GROUP, WRITE, change)
         .summary("Makes or moves a tag, says when it ends, protects it")
         .body::<ChangeTagBody>()
@@ -172,7 +178,10 @@ async fn list(context: Context) -> Answer {
     };
     let immutable = context.state.features.immutable_tags;
     let view = TagListView {
-        tags: lines.into_iter().map(|line| tag_view(line, immutable)).collect(),
+        tags: lines
+            .into_iter()
+            .map(|line| tag_view(line, immutable))
+            .collect(),
         page,
         has_additional,
     };
@@ -320,7 +329,10 @@ async fn expire(context: Context) -> Answer {
     let tag: Tag = context.parsed("tag")?;
     let body: ExpireTagBody = context.optional_body()?;
     refuse_unwritable(&context)?;
-    let digest = body.manifest_digest.as_deref().filter(|text| !text.is_empty());
+    let digest = body
+        .manifest_digest
+        .as_deref()
+        .filter(|text| !text.is_empty());
     let digest: Option<Digest> = match digest.map(str::parse).transpose() {
         Ok(digest) => digest,
         Err(_) => return Err(ApiError::not_found()),
@@ -367,7 +379,10 @@ fn tag_error(error: registry::Error, operation: &str) -> ApiError {
 pub(super) fn refuse_unwritable(context: &Context) -> Result<(), ApiError> {
     let subject = context.repository();
     if !subject.namespace_record.is_local() {
-        let text = format!("{} is a cache of another registry", subject.namespace_record.name);
+        let text = format!(
+            "{} is a cache of another registry",
+            subject.namespace_record.name
+        );
         return Err(ApiError::message(StatusCode::METHOD_NOT_ALLOWED, text));
     }
     match subject.record.state {
@@ -391,14 +406,24 @@ mod tests {
         assert_eq!(time(json!(1_700_000_000)), Some(Some(at)));
         assert_eq!(time(json!("1700000000")), Some(Some(at)));
         assert_eq!(time(json!(null)), Some(None));
-        for value in [json!("soon"), json!(true), json!(-1), json!(1e300), json!([])] {
+        for value in [
+            json!("soon"),
+            json!(true),
+            json!(-1),
+            json!(1e300),
+            json!([]),
+        ] {
             assert!(time(value.clone()).is_none(), "{value}");
         }
     }
 
     #[test]
     fn a_null_is_told_from_nothing() {
-        let read = |text| serde_json::from_str::<ChangeTagBody>(text).unwrap().expiration;
+        let read = |text| {
+            serde_json::from_str::<ChangeTagBody>(text)
+                .unwrap()
+                .expiration
+        };
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"expiration": null}"#), Some(Value::Null));
     }

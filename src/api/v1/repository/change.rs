@@ -191,7 +191,10 @@ pub(super) async fn set_state(context: Context) -> Answer {
     let mut settable = settable.into_iter();
     let Some(state) = settable.find(|state| state.as_str() == body.state) else {
         let text = format!("{} is not a valid Repository state.", body.state);
-        return Ok(json::spaced(StatusCode::BAD_REQUEST, &json!({ "detail": text })));
+        return Ok(json::spaced(
+            StatusCode::BAD_REQUEST,
+            &json!({ "detail": text }),
+        ));
     };
     let repository = context.repository().repository;
     let by = context.performer();

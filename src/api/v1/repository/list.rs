@@ -105,7 +105,10 @@ enum Source {
 
 pub(super) async fn list(context: Context) -> Answer {
     let namespace = context.text("namespace");
-    let (starred, public) = (context.flag("starred", false), context.flag("public", false));
+    let (starred, public) = (
+        context.flag("starred", false),
+        context.flag("public", false),
+    );
     if namespace.is_none() && !starred && !public {
         let text = "namespace, starred or public are required for this API call";
         return Err(ApiError::invalid(text));
@@ -113,7 +116,9 @@ pub(super) async fn list(context: Context) -> Answer {
     let user = context.caller.user().map(|(id, _)| id);
     let source = match (starred, user, &namespace) {
         (true, None, _) => {
-            return Err(ApiError::refused("Only who is logged in has starred anything"));
+            return Err(ApiError::refused(
+                "Only who is logged in has starred anything",
+            ));
         }
         (true, Some(user), _) => Source::Starred(user),
         (false, _, Some(name)) => match name.parse() {
@@ -125,8 +130,14 @@ pub(super) async fn list(context: Context) -> Answer {
         },
         (false, _, None) => Source::All,
     };
-    let is_other_kind = context.text("repo_kind").is_some_and(|kind| kind != "image");
-    let source = if is_other_kind { Source::Nothing } else { source };
+    let is_other_kind = context
+        .text("repo_kind")
+        .is_some_and(|kind| kind != "image");
+    let source = if is_other_kind {
+        Source::Nothing
+    } else {
+        source
+    };
     let (page, next) = collect(&context, &source, public || starred).await?;
     let asked = Asked {
         last_modified: context.flag("last_modified", false),

@@ -12,7 +12,7 @@ use super::rows::Rows;
 use crate::auth::Need;
 use crate::model::Role;
 
-pub(super) use list::{Entry, visible};
+pub(super) use list::{is_public, visible};
 
 /// What a change that worked says.
 #[derive(Serialize, ToSchema)]
@@ -31,17 +31,27 @@ pub(super) fn routes(rows: &mut Rows) {
 
 fn reading(rows: &mut Rows) {
     const GROUP: &str = "repository";
-    rows.get("/api/v1/repository", "listRepos", GROUP, Need::Anyone, list::list)
-        .summary("Lists repositories that the caller may see, in the order of their names")
-        .query("namespace", Text, "those of this user or organisation")
-        .query("starred", Flag, "those that the caller has starred")
-        .query("public", Flag, "also those that everyone may see")
-        .query("last_modified", Flag, "tell when the newest tag began")
-        .query("popularity", Flag, "tell how many acts there were in the last week")
-        .query("repo_kind", Text, "image")
-        .query("next_page", Text, "where the page before ended")
-        .answer::<list::ListView>(200, "A page of repositories")
-        .status(400, "Neither namespace, starred nor public was given");
+    rows.get(
+        "/api/v1/repository",
+        "listRepos",
+        GROUP,
+        Need::Anyone,
+        list::list,
+    )
+    .summary("Lists repositories that the caller may see, in the order of their names")
+    .query("namespace", Text, "those of this user or organisation")
+    .query("starred", Flag, "those that the caller has starred")
+    .query("public", Flag, "also those that everyone may see")
+    .query("last_modified", Flag, "tell when the newest tag began")
+    .query(
+        "popularity",
+        Flag,
+        "tell how many acts there were in the last week",
+    )
+    .query("repo_kind", Text, "image")
+    .query("next_page", Text, "where the page before ended")
+    .answer::<list::ListView>(200, "A page of repositories")
+    .status(400, "Neither namespace, starred nor public was given");
     rows.get(
         "/api/v1/repository/{repository+}",
         "getRepo",
@@ -50,7 +60,11 @@ fn reading(rows: &mut Rows) {
         show::show,
     )
     .summary("Shows a repository")
-    .query("includeStats", Flag, "tell how many acts there were on each day")
+    .query(
+        "includeStats",
+        Flag,
+        "tell how many acts there were on each day",
+    )
     .query("includeTags", Flag, "tell its tags, 500 of them at most")
     .answer::<show::RepositoryView>(200, "The repository");
 }
@@ -60,13 +74,19 @@ fn changing(rows: &mut Rows) {
     const ONE: &str = "/api/v1/repository/{repository+}";
     const ADMIN: Need = Need::Repository(Role::Admin);
     const WRITE: Need = Need::Repository(Role::Write);
-    rows.post("/api/v1/repository", "createRepo", GROUP, Need::Anyone, change::create)
-        .summary("Makes a repository")
-        .body::<change::CreateRepositoryBody>()
-        .answer::<change::CreatedRepositoryView>(201, "It is there")
-        .status(400, "It is there already, or its name is none")
-        .status(401, "Nobody may do that")
-        .status(403, "The caller may not make repositories there");
+    rows.post(
+        "/api/v1/repository",
+        "createRepo",
+        GROUP,
+        Need::Anyone,
+        change::create,
+    )
+    .summary("Makes a repository")
+    .body::<change::CreateRepositoryBody>()
+    .answer::<change::CreatedRepositoryView>(201, "It is there")
+    .status(400, "It is there already, or its name is none")
+    .status(401, "Nobody may do that")
+    .status(403, "The caller may not make repositories there");
     rows.put(ONE, "updateRepo", GROUP, WRITE, change::describe)
         .summary("Says what is in a repository")
         .body::<change::DescriptionBody>()

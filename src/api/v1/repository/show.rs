@@ -142,7 +142,14 @@ mod tests {
         let now = Timestamp::from_millis(19_900 * DAY_MILLIS + 5);
         let told = days(&[(19_850, 3), (19_900, 1)], now);
         assert_eq!(told.len(), 91);
-        let first: Vec<_> = told.iter().take(3).map(|day| (day.date.as_str(), day.count)).collect();
-        assert_eq!(first, [("2024-05-07", 3), ("2024-06-26", 1), ("2024-03-28", 0)]);
+        let first: Vec<_> = told
+            .iter()
+            .take(3)
+            .map(|day| (day.date.as_str(), day.count))
+            .collect();
+        assert_eq!(
+            first,
+            [("2024-05-07", 3), ("2024-06-26", 1), ("2024-03-28", 0)]
+        );
     }
 }

@@ -67,8 +67,8 @@ pub use prototypes::{Associate, Delegate, Prototype};
 pub use purge::Purged;
 pub use rights::{Principal, Rights};
 pub use seal::SealKey;
-pub use secret::{OAUTH_TOKEN_LOOKUP, is_oauth_token, new_oauth_code, oauth_token_hash};
 pub use search::FoundTeam;
+pub use secret::{OAUTH_TOKEN_LOOKUP, is_oauth_token, new_oauth_code, oauth_token_hash};
 pub use teams::TEAMS_OF_A_MEMBER;
 pub use users::NewUser;
 

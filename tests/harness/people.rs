@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use entrepot::accounts::{Accounts, NewOrganization, NewUser};
 use entrepot::model::{
-    Actor, Grantee, Member, NamespaceId, Performer, RepositoryId, RobotId, Role, Secret, TeamId,
+    Grantee, Member, NamespaceId, Performer, RepositoryId, RobotId, Role, Secret, TeamId,
     TeamRecord, TeamRole, UserId, Visibility,
 };
 use entrepot::oci::Digest;

@@ -74,6 +74,7 @@ pub(super) fn routes(rows: &mut Rows) {
     )
     .summary("Makes an account for somebody whom a login service knows")
     .internal()
+    .status(200, "The account")
     .status(404, "No login service has accounts here");
 }
 

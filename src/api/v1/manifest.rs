@@ -64,6 +64,7 @@ pub(super) fn routes(rows: &mut Rows) {
     )
     .summary("Tells how often a manifest was pulled")
     .switch(|features| features.image_pull_stats)
+    .status(200, "How often")
     .status(501, "Pulls are not counted by manifest");
 }
 

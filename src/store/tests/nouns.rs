@@ -285,7 +285,7 @@ async fn tags_are_listed_in_byte_order() {
         assert_eq!(
             all[0].1,
             TagRecord {
-                place: 1,
+                place: 4,
                 ..pointing(digest("x"))
             }
         );

@@ -80,6 +80,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "config",
             "telemetry",
             "store",
+            "accounts",
             "auth",
             "notify",
             "quota",

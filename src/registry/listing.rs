@@ -4,15 +4,14 @@
 //! rows and says where to go on; the catalogue of all namespaces is in `catalogue`.
 
 use super::{Catalogued, Error, Registry};
-use crate::model::{NamespaceId, NamespaceName, RepositoryId, Timestamp, UserId};
+use crate::model::{
+    LogScope, NamespaceId, NamespaceName, RepositoryId, TagList, Timestamp, UserId,
+};
 use crate::oci::RepositoryName;
 use crate::store::{self, ReadTx, day};
 
 /// Days whose acts make a repository popular.
 const POPULAR_DAYS: i32 = 7;
-
-/// Kinds of acts and performers of one day that are counted.
-const COUNTS: usize = 1_000;
 
 /// What is to be told of repositories beside their records.
 #[derive(Clone, Copy, Debug, Default)]
@@ -161,16 +160,13 @@ fn facts(
         ..Facts::default()
     };
     if asked.last_modified {
-        let newest = tx
-            .tags()
-            .places(repository, crate::model::TagList::Live, 0, 1)?;
+        let newest = tx.tags().places(repository, TagList::Live, 0, 1)?;
         facts.last_modified = newest.first().map(|(_, place)| place.start);
     }
     if asked.popularity {
-        let scope = Some(crate::model::LogScope::Repository(repository));
+        let scope = LogScope::Repository(repository);
         for day in (0..POPULAR_DAYS).map(|back| today - back) {
-            let counts = tx.logs().counts(scope, day, COUNTS)?;
-            facts.popularity += counts.iter().map(|(_, count)| count).sum::<u64>();
+            facts.popularity += tx.logs().count(scope, day)?;
         }
     }
     if let Some(user) = asked.starred_by {
@@ -194,11 +190,10 @@ impl Registry {
     ) -> Result<Vec<(i32, u64)>, Error> {
         let today = day(self.inner.clock.now());
         let read = move |tx: &ReadTx| {
-            let scope = Some(crate::model::LogScope::Repository(repository));
+            let scope = LogScope::Repository(repository);
             let mut acts = Vec::new();
             for day in today - days + 1..=today {
-                let counts = tx.logs().counts(scope, day, COUNTS)?;
-                let count = counts.iter().map(|(_, count)| count).sum::<u64>();
+                let count = tx.logs().count(scope, day)?;
                 acts.extend((count > 0).then_some((day, count)));
             }
             Ok::<_, store::Error>(acts)

@@ -17,8 +17,7 @@ use super::told::Told;
 use super::tracking::Tracked;
 use super::{Error, Placed, Registry, Rules, labels};
 use crate::model::{
-    Actor, LabelRecord, LogKind, ManifestRecord, Performer, RepositoryId, Review, TagRecord, Unit,
-    Uuid,
+    LabelRecord, LogKind, ManifestRecord, Performer, RepositoryId, Review, TagRecord, Unit, Uuid,
 };
 use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, RawManifest, Tag};
 use crate::store::{ReadTx, WriteTx};
@@ -342,8 +341,8 @@ impl Publication {
             };
             self.change.point(tx, self.unit.repository, tag, &tagged)?;
             if is_covered {
-                let (told, by) = (Told::of(tx, repository)?, Performer::from(&self.push.by));
-                registry.tell_covered(tx, &told, tag, now, &by)?;
+                let told = Told::of(tx, repository)?;
+                registry.tell_covered(tx, &told, tag, now, &self.push.by)?;
             }
         }
         Ok(())

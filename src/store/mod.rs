@@ -79,7 +79,7 @@ pub use error::Error;
 pub use immutability::Immutability;
 pub use invitations::Invitations;
 pub use labels::Labels;
-pub use logs::{LogPlace, Logs, day};
+pub use logs::{Logs, day};
 pub use manifests::Manifests;
 pub use namespaces::Namespaces;
 pub use notices::{Messages, NoticePlace, Notices};

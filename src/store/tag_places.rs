@@ -68,8 +68,9 @@ impl<S: Reads> Tags<S> {
         skip: usize,
         limit: usize,
     ) -> Result<Vec<(u64, TagPlace)>, Error> {
-        let prefix = keys::tag_list(repository, list);
-        let span = Span::under_from(prefix, keys::tag_place_from(newest));
+        let before = newest.checked_add(1);
+        let before = before.map(|place| keys::tag_place(repository, list, place));
+        let span = Span::under(keys::tag_list(repository, list)).after(before);
         let (table, mut seen) = (Table::TagPlaces, 0);
         let rows = skip.saturating_add(limit);
         let page = self.0.tx().page(table, &span, rows, |key, value| {

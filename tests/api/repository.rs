@@ -1,6 +1,8 @@
 //! `/api/v1/repository`: listed, made, shown, changed, deleted.
 
-use entrepot::model::{LogKind, Role, Visibility};
+use std::time::Duration;
+
+use entrepot::model::{LogFilter, LogKind, Role, Timestamp, Visibility};
 use entrepot::store;
 use serde_json::{Value, json};
 
@@ -51,8 +53,13 @@ impl Stage {
     /// The newest line of the usage log of that kind.
     pub(super) async fn told(&self, kind: LogKind) -> Value {
         let store = self.site.registry().store();
-        let now = self.site.registry().clock().now();
-        let read = store.scan(move |tx| tx.logs().list(None, now, None, 50));
+        let filter = LogFilter {
+            scope: None,
+            performer: None,
+            since: Timestamp::default(),
+            until: self.site.registry().clock().now() + Duration::from_millis(1),
+        };
+        let read = store.scan(move |tx| tx.logs().list(&filter, None, 50));
         let lines: Result<_, store::Error> = read.await;
         let mut lines = lines.unwrap().into_iter().map(|(_, line)| line);
         let line = lines.find(|line| line.kind == kind);

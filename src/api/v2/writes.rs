@@ -11,7 +11,7 @@ use super::{READ, Visit};
 use crate::accounts::{self, NewOrganization};
 use crate::auth::Identity;
 use crate::config::Closed;
-use crate::model::{Actor, NamespaceName, Performer, Visibility};
+use crate::model::{Actor, NamespaceName, Visibility};
 use crate::oci::{Action, Endpoint, ErrorCode, RepositoryName};
 use crate::proxy::{Route, Source};
 use crate::registry::Placed;
@@ -153,10 +153,7 @@ impl Visit<'_> {
             });
         }
         let by = admitted.identity.actor();
-        let performer = Performer {
-            address: Some(self.exchange.client.ip()),
-            ..Performer::from(&by)
-        };
+        let performer = self.performer(&admitted.identity);
         let is_open = matches!(by, Actor::Anonymous)
             || self
                 .api

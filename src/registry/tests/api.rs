@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::model::{
-    ImmutabilityPolicy, LabelMedia, LogKind, Performer, PolicyScope, RepositoryId, RepositoryState,
-    TagList, UserId, Visibility,
+    ImmutabilityPolicy, LabelMedia, LogFilter, LogKind, Performer, PolicyScope, RepositoryId,
+    RepositoryState, TagList, Timestamp, UserId, Visibility,
 };
 use crate::oci::{Digest, Tag};
 use crate::registry::gc::tests::local::{Image, Site, TIME_MACHINE};
@@ -31,11 +31,14 @@ fn nobody() -> &'static Performer {
 
 /// The newest line of the log, and what it tells.
 async fn told(site: &Site) -> (LogKind, Value) {
-    let until = site.clock.now();
-    let list = site
-        .registry
-        .store()
-        .scan(move |tx| tx.logs().list(None, until, None, 1));
+    let filter = LogFilter {
+        scope: None,
+        performer: None,
+        since: Timestamp::default(),
+        until: site.clock.now() + Duration::from_millis(1),
+    };
+    let store = site.registry.store();
+    let list = store.scan(move |tx| tx.logs().list(&filter, None, 1));
     let lines: Result<_, store::Error> = list.await;
     let (_, line) = lines.unwrap().pop().expect("there is a line");
     (line.kind, Value::Object(line.metadata()))
@@ -169,7 +172,7 @@ async fn a_push_into_a_deleted_repository_fails() {
         raw: images[0].raw.clone(),
         manifest: (*images[0].manifest).clone(),
         tags: vec![tag("t2").clone()],
-        by: nobody().actor.clone(),
+        by: nobody().clone(),
         condition: crate::registry::Condition::None,
     };
     let pushed = site.registry.push_manifest(&placed, push).await;
@@ -447,7 +450,7 @@ async fn a_policy_protects_tags_that_are_there_and_that_come() {
         raw: images[0].raw.clone(),
         manifest: (*images[0].manifest).clone(),
         tags: vec![tag("rel-1").clone(), tag("dev").clone()],
-        by: by.actor.clone(),
+        by: by.clone(),
         condition: crate::registry::Condition::None,
     };
     registry.push_manifest(&placed, push).await.unwrap();

@@ -14,12 +14,7 @@ pub(in crate::store) fn tag_list(repository: RepositoryId, list: TagList) -> Key
 
 /// A place, or a block of places, in a list.
 pub(in crate::store) fn tag_place(repository: RepositoryId, list: TagList, place: u64) -> Key {
-    [&tag_list(repository, list)[..], &tag_place_from(place)].concat()
-}
-
-/// How a key of [`tag_place`] goes on behind the list.
-pub(in crate::store) fn tag_place_from(place: u64) -> Key {
-    (!place).to_be_bytes().to_vec()
+    [&tag_list(repository, list)[..], &(!place).to_be_bytes()].concat()
 }
 
 /// The place in a key of [`tag_place`].

@@ -4,7 +4,7 @@
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
 use crate::registry::{LabelFault, PolicyFault};
-use crate::{accounts, auth, notify, registry, store};
+use crate::{accounts, auth, notify, registry};
 
 impl From<auth::Error> for ApiError {
     fn from(error: auth::Error) -> Self {

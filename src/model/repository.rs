@@ -157,6 +157,7 @@ impl RepositoryRecord {
             visibility: Visibility::Private,
             state: RepositoryState::Normal,
             fetched: false,
+            description: None,
         }
     }
 
@@ -165,7 +166,6 @@ impl RepositoryRecord {
         Self {
             fetched: true,
             ..Self::new(namespace, name, created)
-            description: None,
         }
     }
 }

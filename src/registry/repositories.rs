@@ -70,29 +70,6 @@ impl Registry {
         visibility: Visibility,
         by: &Performer,
     ) -> Result<Placed, Error> {
-        let (name, by, now) = (name.clone(), by.clone(), self.inner.clock.now());
-        let create = move |tx: &mut WriteTx<'_>| {
-            if let Some(repository) = tx.repositories().by_name(namespace, &name)? {
-                return Ok(repository);
-            }
-            let record = tx
-                .namespaces()
-                .record(namespace)?
-                .ok_or(Error::NameUnknown)?;
-            let record = match record.kind {
-                NamespaceKind::Cache => return Err(Error::ReadOnly),
-                // What is not there upstream is not here either.
-                _ if tx.proxy_caches().record(namespace)?.is_some() => {
-                    return Err(Error::ReadOnly);
-                }
-                NamespaceKind::Organization | NamespaceKind::User(_) => RepositoryRecord {
-                    visibility,
-                    ..RepositoryRecord::new(namespace, name.clone(), now)
-                },
-            };
-            let repository = tx.repositories().create(&record)?;
-            grant_maker(tx, namespace, repository, &by)?;
-            Ok(repository)
         let wanted = RepositoryRecord {
             visibility,
             ..RepositoryRecord::new(namespace, name.clone(), self.inner.clock.now())
@@ -137,6 +114,10 @@ impl Registry {
             }
             let owner = tx.namespaces().record(namespace)?;
             if !owner.ok_or(Error::NameUnknown)?.is_local() {
+                return Err(Error::ReadOnly);
+            }
+            // What is not there upstream is not here either.
+            if tx.proxy_caches().record(namespace)?.is_some() {
                 return Err(Error::ReadOnly);
             }
             let repository = tx.repositories().create(&wanted)?;

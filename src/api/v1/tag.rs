@@ -379,7 +379,7 @@ fn tag_error(error: registry::Error, operation: &str) -> ApiError {
 /// an upstream says.
 pub(super) fn refuse_unwritable(context: &Context) -> Result<(), ApiError> {
     let subject = context.repository();
-    if !subject.namespace_record.is_local() {
+    if !subject.namespace_record.is_local() || subject.record.fetched {
         let text = format!(
             "{} is a cache of another registry",
             subject.namespace_record.name

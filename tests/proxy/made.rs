@@ -251,7 +251,8 @@ async fn no_repository_is_made_in_a_cache() {
     let (acme, _) = site.registry().namespace(&name).await.unwrap().unwrap();
     let new = "new".parse().unwrap();
     let registry = site.registry();
-    let made = registry.create_repository(acme, &new, Visibility::Private, &Actor::System);
+    let by = Performer::SYSTEM;
+    let made = registry.create_repository(acme, &new, Visibility::Private, &by);
     assert!(matches!(
         made.await,
         Err(entrepot::registry::Error::ReadOnly)

@@ -80,7 +80,8 @@ impl Accounts {
         Ok(found.filter(|(_, record)| record.namespace == namespace))
     }
 
-    /// The application that names itself so, whoever owns it.
+    /// The application that names itself so, whoever owns it; none of an organisation that is deleted,
+    /// whose rows go later.
     ///
     /// # Errors
     /// The store's.
@@ -88,7 +89,14 @@ impl Accounts {
         &self,
         client_id: &str,
     ) -> Result<Option<Application>, Error> {
-        let find = |tx: &ReadTx| tx.oauth_applications().by_client(client_id);
+        let find = |tx: &ReadTx| {
+            let Some((id, record)) = tx.oauth_applications().by_client(client_id)? else {
+                return Ok(None);
+            };
+            let owner = tx.namespaces().record(record.namespace)?;
+            let is_there = owner.is_some_and(|owner| owner.deleted.is_none());
+            Ok(is_there.then_some((id, record)))
+        };
         self.inner.store.read(find).await.map_err(Error::Store)
     }
 

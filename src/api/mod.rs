@@ -104,7 +104,8 @@ impl Api {
             super_users,
             tag_expirations,
         } = parts;
-        let rows = v1::rows();
+        let mut rows = v1::rows();
+        v1::show_tokens_at(&mut rows, &people.local_oauth_handler);
         Ok(Self {
             site: routes::site(&rows)?,
             probes: routes::probes()?,

@@ -164,6 +164,13 @@ impl Identity {
         self.scopes().contains(Scope::UserAdmin) && self.is_user(user)
     }
 
+    /// Whether this is somebody who may make namespaces: a person who may own something, with
+    /// credentials for the account, as the door of the API demands (AZ-14).
+    pub fn may_make_namespaces(&self) -> bool {
+        let may_own = !self.is_restricted() && !self.is_global_readonly();
+        self.user().is_some() && may_own && self.scopes().contains(Scope::UserAdmin)
+    }
+
     fn is_user(&self, user: UserId) -> bool {
         self.user().is_some_and(|(id, _)| id == user)
     }

@@ -225,6 +225,24 @@ async fn tokens_are_made_by_name_listed_and_ended() {
     );
 }
 
+/// AZ-12, SC-342: a deleted organisation ends its applications and their tokens at once.
+#[tokio::test]
+async fn an_application_ends_with_its_organisation() {
+    let (site, ann, _) = stage().await;
+    let api = site.api(&ann);
+    let made = create(&site, &ann, "acme").await;
+    let client_id = made["client_id"].as_str().unwrap();
+    let path = format!("/organization/acme/applications/{client_id}/tokens");
+    let body = json!({"name": "ci", "scope": "user:admin"});
+    let minted = api.post(&path, body).await.json();
+    let token = minted["token"].as_str().unwrap();
+    assert_eq!(site.api(token).get("/user/").await.status, 200);
+    assert_eq!(api.delete("/organization/acme").await.status, 204);
+    assert_eq!(site.api(token).get("/user/").await.status, 401);
+    let information = format!("/app/{client_id}");
+    assert_eq!(site.api_of_nobody().get(&information).await.status, 404);
+}
+
 #[tokio::test]
 async fn tokens_of_an_application_come_in_pages_and_have_a_limit() {
     let site = Site::start(|config| config.people.application_tokens = Some(52)).await;

@@ -337,8 +337,17 @@ async fn a_token_is_assigned_and_taken() {
         (&json!("ann"), &json!("bob"))
     );
 
+    let inbox = async || {
+        let inbox = bob.get("/api/v1/user/notifications").await.json();
+        inbox["notifications"].as_array().unwrap().clone()
+    };
+    let notices = inbox().await;
+    assert_eq!(notices.len(), 2);
+    assert_eq!(notices[0]["kind"], "assigned_authorization");
+    assert_eq!(notices[0]["metadata"], json!({"username": "bob"}));
     let path = "/api/v1/user/assignedauthorization";
     let listed = bob.get(path).await.json();
+    assert!(inbox().await.is_empty(), "the list has been seen");
     let offers = listed["authorizations"].as_array().unwrap();
     assert_eq!(offers.len(), 2);
     let expected = [
@@ -418,6 +427,19 @@ async fn what_was_given_is_listed_and_taken_back() {
         .await;
     assert_eq!(answer.status, 204);
     assert_eq!(stage.site.api(&token).get("/user/").await.status, 401);
+}
+
+#[tokio::test]
+async fn the_page_that_shows_a_token_is_where_the_operator_wants_it() {
+    let site = Site::start(|config| config.people.local_oauth_handler = "/token/page".to_owned());
+    let site = site.await;
+    site.user("ann").await;
+    let browser = Browser::signed_in(&site, "ann").await;
+    assert_eq!(browser.get("/token/page?scope=repo:read").await.status, 200);
+    assert_eq!(
+        browser.get("/oauth/localapp?scope=repo:read").await.status,
+        404
+    );
 }
 
 /// Quay: the page that shows a token which somebody has made for himself.

@@ -25,6 +25,22 @@ async fn the_file_holds_no_secret_in_clear() {
         .create_app_token(ann, "ci", None, &Performer::default())
         .await
         .unwrap();
+    let by = &Performer::SYSTEM;
+    let namespace = accounts.user(ann).await.unwrap().unwrap().namespace;
+    let fields = ApplicationFields {
+        name: "portal-to-be-searched-for".to_owned(),
+        ..ApplicationFields::default()
+    };
+    let made = accounts.create_application(namespace, &fields, by).await;
+    let (application, record) = made.unwrap();
+    let client_secret = accounts.client_secret(&record).unwrap();
+    let new = NewOauthToken {
+        application,
+        user: ann,
+        scope: "repo:read".to_owned(),
+        life: std::time::Duration::from_secs(60),
+    };
+    let oauth_token = accounts.create_oauth_token(new).await.unwrap();
     let private_key = b"a-private-key-to-be-searched-for";
     let key = SigningKeyRecord {
         created: site.clock.now(),
@@ -39,6 +55,8 @@ async fn the_file_holds_no_secret_in_clear() {
         robot_token.expose().as_bytes(),
         regenerated.expose().as_bytes(),
         &code.expose().as_bytes()[60..],
+        client_secret.expose().as_bytes(),
+        &oauth_token.expose().as_bytes()[20..],
         private_key,
     ]
     .map(<[u8]>::to_vec);
@@ -55,6 +73,10 @@ async fn the_file_holds_no_secret_in_clear() {
     let holds = |text: &[u8]| file.windows(text.len()).any(|window| window == text);
     assert!(holds(b"ann-to-be-searched-for"), "the search finds names");
     assert!(holds(lookup.as_bytes()), "the search finds lookups");
+    assert!(
+        holds(b"portal-to-be-searched-for"),
+        "the search finds applications"
+    );
     for secret in secrets {
         assert!(!holds(&secret), "{}", String::from_utf8_lossy(&secret));
     }

@@ -65,6 +65,7 @@ pub(super) fn routes(rows: &mut Rows) {
     .internal()
     .csrf_exempt()
     .switch(|features| features.programmatic_bootstrap)
+    .status(200, "The token is replaced")
     .status(401, "The bootstrap token is needed");
 }
 

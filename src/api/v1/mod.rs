@@ -74,6 +74,7 @@ use rows::{Row, Rows};
 pub(super) use discovery::Description;
 pub(super) use dispatch::{answer, options};
 pub(super) use error::ApiError;
+pub(super) use oauth::show_tokens_at;
 pub(super) use rows::Row as ApiRow;
 
 /// Every row, resource by resource.

@@ -119,6 +119,9 @@ impl Visit<'_> {
         let Identity::User { id, .. } = caller.identity else {
             return Ok(());
         };
+        if !caller.identity.may_make_namespaces() {
+            return Ok(());
+        }
         if !caller.is_granted(name, Action::Push) {
             return Err(self.insufficient(name, Action::Push));
         }
@@ -179,8 +182,7 @@ impl Visit<'_> {
         identity: &Identity,
         asked: crate::oci::Actions,
     ) -> crate::oci::Actions {
-        let may_make =
-            self.api.pushes.load().create_namespace && matches!(identity, Identity::User { .. });
+        let may_make = self.api.pushes.load().create_namespace && identity.may_make_namespaces();
         let actions = asked
             .iter()
             .filter(|action| may_make && matches!(action, Action::Pull | Action::Push));

@@ -276,6 +276,46 @@ async fn a_token_as_password_is_bounded_by_its_scopes() {
     }
 }
 
+/// AZ-14: a push makes a namespace only by what could make one at the API.
+#[tokio::test]
+async fn a_namespace_is_made_by_who_may_own_one() {
+    let config = AuthConfig {
+        unrestricted: Some(vec![namespace("ann")]),
+        ..AuthConfig::default()
+    };
+    let site = Site::with(config).await;
+    let ann = site.user("ann").await;
+    site.user("bob").await;
+    let (_, application) = site.application("acme", ann).await;
+    assert!(
+        site.login("ann", PASSWORD)
+            .await
+            .unwrap()
+            .may_make_namespaces()
+    );
+    assert!(
+        !site
+            .login("bob", PASSWORD)
+            .await
+            .unwrap()
+            .may_make_namespaces(),
+        "restricted"
+    );
+    let robot = site.robot("ann+ci").await;
+    assert!(
+        !site
+            .login("ann+ci", robot.expose())
+            .await
+            .unwrap()
+            .may_make_namespaces()
+    );
+    for (scope, may_make) in [("repo:admin repo:create", false), ("user:admin", true)] {
+        let token = site.oauth_token(application, ann, scope).await;
+        let identity = site.login("$oauthtoken", token.expose()).await.unwrap();
+        assert_eq!(identity.may_make_namespaces(), may_make, "{scope}");
+    }
+}
+
 #[tokio::test]
 async fn when_a_token_was_used_is_written_later() {
     let site = Site::new().await;

@@ -5,6 +5,7 @@ mod inbox;
 mod logs;
 mod model;
 mod nouns;
+mod oauth;
 mod opening;
 mod people;
 mod upgrade;

@@ -9,8 +9,20 @@ mod authorize;
 mod page;
 mod token;
 
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use crate::auth::Need;
+
+/// The operation of the page that shows a token, whatever its path is.
+const LOCAL: &str = "web.oauth_local_handler";
+
+/// Moves the page that shows a token to where the operator wants it (`LOCAL_OAUTH_HANDLER`).
+pub(in crate::api) fn show_tokens_at(rows: &mut [Row], path: &str) {
+    let page = rows.iter_mut().find(|row| row.operation == LOCAL);
+    if let Some(page) = page.filter(|page| page.pattern != path) {
+        // Patterns live as long as the process, and so does this one.
+        page.pattern = Box::leak(path.to_owned().into_boxed_str());
+    }
+}
 
 pub(super) fn routes(rows: &mut Rows) {
     let group = "oauth";
@@ -45,16 +57,10 @@ pub(super) fn routes(rows: &mut Rows) {
     .csrf_exempt()
     .status(302, "Back to the application");
     let path = "/oauth/localapp";
-    rows.get(
-        path,
-        "web.oauth_local_handler",
-        group,
-        Need::Anyone,
-        token::local,
-    )
-    .summary("Shows a token that somebody has made for himself")
-    .internal()
-    .status(200, "The token, as a page or as JSON");
+    rows.get(path, LOCAL, group, Need::Anyone, token::local)
+        .summary("Shows a token that somebody has made for himself")
+        .internal()
+        .status(200, "The token, as a page or as JSON");
     let path = "/oauth/access_token";
     let operation = "web.exchange_code_for_token";
     rows.post(path, operation, group, Need::Anyone, token::exchange)

@@ -9,7 +9,7 @@ use crate::model::{
     LogEntry, LogKind, Member, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
     Performer, TeamRecord, TeamRole, Timestamp, UserId,
 };
-use crate::store::{ReadTx, WriteTx};
+use crate::store::{PAGE_ROWS, ReadTx, WriteTx};
 
 /// The team that an organisation begins with (Quay).
 const OWNERS: &str = "owners";
@@ -74,6 +74,30 @@ impl Accounts {
     ) -> Result<Option<(NamespaceId, NamespaceRecord)>, Error> {
         let found = self.namespace(name).await?;
         Ok(found.filter(|(_, record)| !matches!(record.kind, NamespaceKind::User(_))))
+    }
+
+    /// Up to `limit` organisations whose ids are greater than `after`, caches included, in the order of their
+    /// ids.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list_organizations(
+        &self,
+        after: Option<NamespaceId>,
+        limit: usize,
+    ) -> Result<Vec<(NamespaceId, NamespaceRecord)>, Error> {
+        let (mut after, mut found) = (after, Vec::new());
+        while found.len() < limit {
+            let list = move |tx: &ReadTx| tx.namespaces().list_after(after, PAGE_ROWS);
+            let page = self.inner.store.scan(list).await.map_err(Error::Store)?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            let of_teams = page
+                .into_iter()
+                .filter(|(_, record)| !matches!(record.kind, NamespaceKind::User(_)));
+            found.extend(of_teams.take(limit - found.len()));
+        }
+        Ok(found)
     }
 
     /// The namespace of this name, if there is one.

@@ -4,12 +4,15 @@ use serde_json::json;
 
 use super::name::{check_email, check_name};
 use super::password::is_bcrypt;
-use super::{Accounts, Error, Noun};
+use super::{Accounts, Error, Noun, secret};
 use crate::model::{
     Actor, LogEntry, LogKind, NamespaceName, Performer, Prompt, Secret, Timestamp, UserId,
     UserRecord,
 };
 use crate::store::{ReadTx, WriteTx};
+
+/// Characters of a password that is made up (Quay).
+const MADE_UP_PASSWORD: usize = 32;
 
 /// A user that is to be made.
 #[derive(Clone, Debug)]
@@ -133,6 +136,11 @@ impl Accounts {
             Ok(tx.users().put(id, &user)?)
         })
         .await
+    }
+
+    /// A password for somebody who is made by another, and may change it.
+    pub fn made_up_password(&self) -> Secret {
+        Secret::new(secret::random(MADE_UP_PASSWORD))
     }
 
     /// The PHC string of a password, after checking that it may be taken.

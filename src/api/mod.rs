@@ -76,6 +76,8 @@ pub struct Parts {
     pub super_users: Vec<NamespaceName>,
     /// `TAG_EXPIRATION_OPTIONS`
     pub tag_expirations: Vec<Duration>,
+    /// What the operator said, secrets masked.
+    pub given: Vec<(String, serde_json::Value)>,
 }
 
 impl Api {
@@ -103,6 +105,7 @@ impl Api {
             people,
             super_users,
             tag_expirations,
+            given,
         } = parts;
         let mut rows = v1::rows();
         v1::show_tokens_at(&mut rows, &people.local_oauth_handler);
@@ -128,6 +131,7 @@ impl Api {
                 referrers,
                 clock,
                 features,
+                given,
                 web,
                 people,
                 super_users,

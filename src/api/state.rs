@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
 
 use super::page_token::PageTokens;
 use super::v1::Description;
@@ -101,6 +102,8 @@ pub(super) struct State {
     /// What is told of the API.
     pub(super) description: Description,
     pub(super) clock: Clock,
+    /// What the operator said, secrets masked.
+    pub(super) given: Vec<(String, Value)>,
     pub(super) features: Features,
     /// What the API says of the site, and to whom it answers.
     pub(super) web: WebConfig,

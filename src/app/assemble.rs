@@ -226,6 +226,8 @@ fn auth_config(config: &Config) -> AuthConfig {
         encrypted_passwords_only: config.features.require_encrypted_basic_auth,
         robots: config.access.robots.clone(),
         super_users: config.super_users.clone(),
+        unapproved_key_life: config.people.unapproved_key_life,
+        expired_key_life: config.people.expired_key_life,
         ..AuthConfig::default()
     }
 }

@@ -107,6 +107,7 @@ impl App {
             referrers: config.access.referrers,
             clock: services.clock.clone(),
             features: config.features,
+            given: config.given.clone(),
             web: config.web.clone(),
             people: config.people.clone(),
             super_users: config.super_users.clone(),

@@ -66,6 +66,7 @@ use keys::Keys;
 use lookup::{Lookup, People};
 use metrics::{Credential, Outcome};
 use rights::{Policy, Rules};
+use service_keys::Lives;
 use token::Tokens;
 
 use crate::accounts::{Accounts, SealKey};
@@ -132,6 +133,10 @@ pub struct AuthConfig {
     pub token_lifetime: Duration,
     /// How long a key signs before the next one does.
     pub key_rotation: Duration,
+    /// `UNAPPROVED_SERVICE_KEY_TTL_SEC`
+    pub unapproved_key_life: Duration,
+    /// `EXPIRED_SERVICE_KEY_TTL_SEC`
+    pub expired_key_life: Duration,
 }
 
 impl Default for AuthConfig {
@@ -151,6 +156,8 @@ impl Default for AuthConfig {
             session_life: Duration::from_secs(31 * 24 * 3600),
             token_lifetime: Duration::from_secs(3600),
             key_rotation: Duration::from_secs(30 * 24 * 3600),
+            unapproved_key_life: Duration::from_secs(24 * 3600),
+            expired_key_life: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }
@@ -190,7 +197,14 @@ impl Auth {
         let session_key = seal.derived("sessions");
         let encrypted = Encrypted::new(&seal, config.encrypted_passwords_only);
         let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
-        let service_keys = ServiceKeys::new(store.clone(), clock.clone());
+        let service_keys = ServiceKeys::new(
+            store.clone(),
+            clock.clone(),
+            Lives {
+                unapproved: config.unapproved_key_life,
+                expired: config.expired_key_life,
+            },
+        );
         let people = People {
             superusers: config.superusers,
             super_users: config.super_users.into_iter().collect(),

@@ -25,6 +25,7 @@ mod environment;
 mod error;
 mod features;
 mod fields;
+mod given;
 mod keys;
 mod logging;
 mod outbound;
@@ -113,6 +114,8 @@ pub struct Config {
     pub features: Features,
     /// The file it came from, `None` for what is built in.
     pub path: Option<PathBuf>,
+    /// Every key that was given, its secrets masked.
+    pub given: Vec<(String, serde_json::Value)>,
 }
 
 impl Config {
@@ -135,8 +138,10 @@ impl Config {
         let document = Document::parse(&text);
         let mut report = Report::new(&document, &name);
         let settings = settings::gather(&document, environment, flags, &mut report);
+        let given = given::given(&settings);
         let fields = Fields::top(settings);
         let mut config = Self::read(&fields, environment, &mut report);
+        config.given = given;
         config.path = source.path().map(PathBuf::from);
         let (errors, warnings) = report.finish();
         match errors.is_empty() {
@@ -219,6 +224,7 @@ impl Config {
             pushes,
             features,
             path: None,
+            given: Vec::new(),
             server_hostname,
             upstreams,
         }

@@ -32,6 +32,7 @@ mod rules;
 mod scrub;
 mod search;
 mod session;
+mod size;
 mod stars;
 mod sweep;
 mod tag_changes;
@@ -45,6 +46,7 @@ mod uploads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 
@@ -64,6 +66,7 @@ pub use reclaim::Protected;
 pub use rules::Rules;
 pub use scrub::{Damage, Pace, ScrubReport};
 pub use search::Searched;
+pub use size::CountedSize;
 pub use sweep::{ExpiredUploads, SweepReport};
 pub use tag_lines::{TagFilter, TagLine, TagQuery};
 pub use uploads::{Upload, UploadId};
@@ -94,6 +97,8 @@ struct Inner {
     /// One run of the collector at a time.
     collecting: tokio::sync::Mutex<()>,
     touches: Arc<gc::Touches>,
+    /// The size of everything is being counted.
+    counting_size: AtomicBool,
     in_flight: reclaim::InFlight,
     /// The namespaces whose content may be evicted, and by which policy.
     policies: ArcSwap<HashMap<NamespaceId, Policy>>,
@@ -143,6 +148,7 @@ impl Registry {
                 recency: recency::Recency::default(),
                 content_locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
                 reclaiming: tokio::sync::Mutex::default(),
+                counting_size: AtomicBool::new(false),
                 in_flight: reclaim::InFlight::default(),
                 policies: ArcSwap::default(),
                 rules: ArcSwap::from_pointee(rules),

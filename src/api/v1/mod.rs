@@ -68,6 +68,7 @@ mod team;
 mod user;
 mod user_view;
 mod view;
+mod web;
 
 use rows::{Row, Rows};
 
@@ -124,4 +125,5 @@ const RESOURCES: &[Resource] = &[
     tag::routes,
     team::routes,
     user::routes,
+    web::routes,
 ];

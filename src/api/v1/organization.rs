@@ -14,6 +14,7 @@ use crate::accounts::{self, NewOrganization, Noun, OrganizationChange};
 use crate::auth::{NamespacePermits, Need, Part, Scope};
 use crate::http::response;
 use crate::model::{Member, NamespaceId, NamespaceName, NamespaceRecord, TeamRecord};
+use crate::proxy::{Cache, GivenBy};
 
 const ONE: &str = "/api/v1/organization/{orgname}";
 
@@ -215,7 +216,9 @@ async fn delete(context: Context) -> Answer {
     let subject = context.organization();
     let name = &subject.record.name;
     let mut caches = context.state.proxy.caches().into_iter();
-    if caches.any(|cache| cache.rule.organization == *name) {
+    let is_configured =
+        |cache: &Cache| cache.given == GivenBy::Configuration && cache.rule.organization == *name;
+    if caches.any(|cache| is_configured(&cache)) {
         return Err(ApiError::refused(format!(
             "{name} is a cache that the configuration file names; remove it from PROXY_CACHES there"
         )));
@@ -223,7 +226,14 @@ async fn delete(context: Context) -> Answer {
     let by = context.performer();
     let accounts = &context.state.accounts;
     accounts.delete_namespace(subject.namespace, &by).await?;
+    recall_caches(&context).await?;
     Ok(response::no_content())
+}
+
+/// Has the caches made by the API be those of the organisations that there are, under their names.
+pub(super) async fn recall_caches(context: &Context) -> Result<(), ApiError> {
+    let recalled = context.state.proxy.recall_made().await;
+    recalled.map_err(|error| ApiError::failed(&error))
 }
 
 /// The organisation as the caller may see it.

@@ -28,12 +28,6 @@ pub use submitted::{Submission, Submitted};
 
 use pair::Pair;
 
-/// How long a key waits to be approved (Quay: `UNAPPROVED_SERVICE_KEY_TTL_SEC`).
-const UNAPPROVED: Duration = Duration::from_secs(24 * 3600);
-
-/// How long an expired key is kept, for whoever wonders (Quay: `EXPIRED_SERVICE_KEY_TTL_SEC`).
-const EXPIRED: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// Longest name of a service and of a key, of metadata as JSON, and of notes.
 const NAME_BYTES: usize = 255;
 const METADATA_BYTES: usize = 16 * 1024;
@@ -46,6 +40,16 @@ const LATEST: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 pub struct ServiceKeys {
     store: Store,
     clock: Clock,
+    lives: Lives,
+}
+
+/// How long keys are kept that nobody believes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lives {
+    /// `UNAPPROVED_SERVICE_KEY_TTL_SEC`
+    pub(super) unapproved: Duration,
+    /// `EXPIRED_SERVICE_KEY_TTL_SEC`
+    pub(super) expired: Duration,
 }
 
 /// A key with its id.
@@ -118,8 +122,12 @@ impl From<store::Error> for ServiceKeyError {
 }
 
 impl ServiceKeys {
-    pub(super) const fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    pub(super) const fn new(store: Store, clock: Clock, lives: Lives) -> Self {
+        Self {
+            store,
+            clock,
+            lives,
+        }
     }
 
     /// Every key, in byte order of the ids, at most 1,000.
@@ -278,12 +286,12 @@ impl ServiceKeys {
     /// # Errors
     /// The store's.
     pub async fn sweep(&self) -> Result<usize, Error> {
-        let now = self.clock.now();
+        let (now, lives) = (self.clock.now(), self.lives);
         let over: Vec<String> = self
             .list()
             .await?
             .into_iter()
-            .filter(|(_, record)| is_over(record, now))
+            .filter(|(_, record)| lives.are_over(record, now))
             .map(|(id, _)| id)
             .collect();
         if over.is_empty() {
@@ -294,7 +302,7 @@ impl ServiceKeys {
             for id in &over {
                 let record = tx.service_keys().record(id)?;
                 // It may have been approved or prolonged since it was read.
-                if record.is_some_and(|record| is_over(&record, now)) {
+                if record.is_some_and(|record| lives.are_over(&record, now)) {
                     tx.service_keys().remove(id)?;
                 }
             }
@@ -310,10 +318,14 @@ fn known(tx: &ReadTx, key_id: &str) -> Result<ServiceKeyRecord, ServiceKeyError>
     record.ok_or(ServiceKeyError::Unknown)
 }
 
-fn is_over(record: &ServiceKeyRecord, now: Timestamp) -> bool {
-    let unapproved = record.approval.is_none() && now.since(record.created) > UNAPPROVED;
-    let expired = record.expires.is_some_and(|at| now.since(at) > EXPIRED);
-    unapproved || expired
+impl Lives {
+    fn are_over(self, record: &ServiceKeyRecord, now: Timestamp) -> bool {
+        let waited = record.approval.is_none() && now.since(record.created) > self.unapproved;
+        let expired = record
+            .expires
+            .is_some_and(|at| now.since(at) > self.expired);
+        waited || expired
+    }
 }
 
 fn changed(

@@ -21,6 +21,7 @@ pub mod pusher;
 pub mod sandbox;
 pub mod site;
 pub mod strace;
+pub mod usage;
 pub mod volume;
 
 use std::future::Future;

@@ -87,7 +87,7 @@ async fn a_key_is_made_listed_and_shown() {
     );
     let private = made["private_key"].as_str().unwrap();
     assert!(private.starts_with("-----BEGIN PRIVATE KEY-----"));
-    let lines = site.lines(2).await;
+    let lines = site.newest_lines(2).await;
     let kinds: Vec<LogKind> = lines.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(
         kinds,
@@ -161,7 +161,7 @@ async fn a_key_is_changed_and_deleted_by_a_superuser() {
     assert_eq!(changed.json()["metadata"]["b"], 1);
     assert_eq!(changed.json()["metadata"]["creator"], "root", "kept");
     let kinds: Vec<LogKind> = site
-        .lines(2)
+        .newest_lines(2)
         .await
         .into_iter()
         .map(|(kind, _)| kind)

@@ -8,7 +8,7 @@ use super::site::Site;
 
 impl Site {
     /// The newest lines, their kinds with what they tell.
-    pub(crate) async fn lines(&self, count: usize) -> Vec<(LogKind, Value)> {
+    pub(crate) async fn newest_lines(&self, count: usize) -> Vec<(LogKind, Value)> {
         let filter = LogFilter {
             scope: None,
             performer: None,
@@ -24,6 +24,6 @@ impl Site {
     }
 
     pub(crate) async fn last_line(&self) -> (LogKind, Value) {
-        self.lines(1).await.remove(0)
+        self.newest_lines(1).await.remove(0)
     }
 }

@@ -152,6 +152,8 @@ async fn a_user_is_changed_and_deleted() {
     assert_eq!(site.get_as(&who, "/v2/").await.status, 200);
     assert_eq!(site.get_as(&Who::user("ann"), "/v2/").await.status, 401);
 
+    // A wrong password makes the next attempt wait.
+    site.clock.advance(std::time::Duration::from_secs(60));
     api.put(path, json!({"enabled": "false"})).await;
     assert_eq!(site.last_line().await.0, LogKind::UserDisable);
     assert_eq!(site.get_as(&who, "/v2/").await.status, 401);

@@ -231,8 +231,20 @@ async fn an_invited_user_joins_by_accepting() {
     let plain = api.get(members).await.json();
     assert_eq!(plain["members"].as_array().unwrap().len(), 2);
 
-    let invitations = site.accounts().invitations_of(stage.devs).await.unwrap();
-    let path = format!("/teaminvite/{}", invitations[0].0.code);
+    let inbox = site
+        .api(&stage.outsider)
+        .get("/user/notifications")
+        .await
+        .json();
+    let notice = &inbox["notifications"][0];
+    assert_eq!(notice["kind"], "org_team_invite");
+    let told = &notice["metadata"];
+    assert_eq!(fields(told), ["code", "inviter", "org", "team"]);
+    assert_eq!(
+        (&told["inviter"], &told["org"]),
+        (&json!("ann"), &json!("acme"))
+    );
+    let path = format!("/teaminvite/{}", told["code"].as_str().unwrap());
     let other = site.api(&stage.bob).put(&path, Value::Null).await;
     assert_eq!(other.status, 400);
     let message = "This invite is intended for user \"carl\". Please login to that account and try \
@@ -240,6 +252,16 @@ async fn an_invited_user_joins_by_accepting() {
     assert_eq!(other.json(), json!({"message": message}));
     let accepted = site.api(&stage.outsider).put(&path, Value::Null).await;
     assert_eq!(accepted.json(), json!({"org": "acme", "team": "devs"}));
+    let inbox = site
+        .api(&stage.outsider)
+        .get("/user/notifications")
+        .await
+        .json();
+    assert_eq!(
+        inbox["notifications"],
+        json!([]),
+        "what is answered is no news"
+    );
     let again = site.api(&stage.outsider).put(&path, Value::Null).await;
     assert_eq!(
         again.json(),

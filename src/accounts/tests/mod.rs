@@ -1,6 +1,7 @@
 //! Accounts over a real store: people and programs, their rights, their secrets.
 
 mod changes;
+mod namespaces;
 mod people;
 mod programs;
 mod rights;

@@ -97,7 +97,7 @@ impl Prototypes<&mut WriteTx<'_>> {
     /// Grants on a repository that `creator` has just made what the namespace's prototypes say.
     ///
     /// For each user, robot or team the prototype for this creator wins over one for everyone; the creator
-    /// gets nothing by them, and in a user's own namespace there are none (Quay: apply_default_permissions).
+    /// gets nothing by them, and in a user's own namespace there are none (Quay: `apply_default_permissions`).
     pub fn apply(
         &mut self,
         namespace: NamespaceId,

@@ -196,7 +196,7 @@ async fn change(context: Context) -> Answer {
     }
     let set = |text: Option<Option<String>>| text.map(|it| it.filter(|it| !it.is_empty()));
     let change = OrganizationChange {
-        email: set(body.contact_email).or(set(body.email)),
+        email: set(body.contact_email).or_else(|| set(body.email)),
         invoice_email: body.invoice_email,
         invoice_email_address: set(body.invoice_email_address),
         tag_expiration_s: wanted,

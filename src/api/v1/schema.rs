@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug)]
 pub(in crate::api) struct Schema {
     pub(in crate::api) name: String,
-    /// JSON schema as OpenAPI 3.1 has it, by name: this form and those it refers to.
+    /// JSON schema as `OpenAPI` 3.1 has it, by name: this form and those it refers to.
     pub(in crate::api) parts: Vec<(String, Value)>,
 }
 

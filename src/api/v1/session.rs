@@ -283,7 +283,9 @@ pub(super) async fn begin(context: &Context, user: UserId, mut answer: Response)
 
 fn give(context: &Context, answer: &mut Response, session: &Session) {
     let people = &context.state.people;
-    let life = people.permanent_sessions.then(|| people.session.as_secs());
+    let life = people
+        .permanent_sessions
+        .then_some(people.session.as_secs());
     let sealed = context.state.auth.seal_session(session);
     set_cookie(context, answer, sealed.expose(), life);
 }

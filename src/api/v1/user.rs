@@ -16,7 +16,6 @@ use crate::auth::{Need, Scope};
 use crate::http::response;
 use crate::model::{LogEntry, LogKind, NamespaceName, Prompt, Secret, UserId, UserRecord};
 
-const READ: Need = Need::User(Scope::UserRead);
 const ADMIN: Need = Need::User(Scope::UserAdmin);
 
 /// What is to be changed; what is left out stays.

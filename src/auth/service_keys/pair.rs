@@ -14,7 +14,7 @@ use crate::model::Secret;
 /// Both halves of a new RSA key.
 pub(super) struct Pair {
     pub(super) public: PublicKey,
-    /// SubjectPublicKeyInfo, PEM.
+    /// `SubjectPublicKeyInfo`, PEM.
     pub(super) public_pem: String,
     /// PKCS #8, PEM.
     pub(super) private_pem: Secret,

@@ -1,7 +1,7 @@
 //! The description of the API, made from the rows of the route table and from nothing else.
 //!
 //! Two documents: Quay's Swagger 2.0 (`GET /api/v1/discovery`), as its clients and Swagger UI read it, with
-//! the statuses that Quay declares; and OpenAPI 3.1 (`GET /api/v1/openapi.json`), which tells every status
+//! the statuses that Quay declares; and `OpenAPI` 3.1 (`GET /api/v1/openapi.json`), which tells every status
 //! that a door can answer. What does not depend on the request is made once, at the start.
 
 mod openapi;

@@ -1,4 +1,4 @@
-//! OpenAPI 3.1 of every row, with every status that its door can answer: those that the row tells, and
+//! `OpenAPI` 3.1 of every row, with every status that its door can answer: those that the row tells, and
 //! those that the way to the door has.
 
 use std::collections::BTreeMap;

@@ -177,7 +177,7 @@ fn api_error() -> Value {
     })
 }
 
-/// A form of OpenAPI 3.1 as Swagger 2.0 can tell it: one type, no alternatives.
+/// A form of `OpenAPI` 3.1 as Swagger 2.0 can tell it: one type, no alternatives.
 fn lowered(schema: &Value) -> Value {
     let Value::Object(fields) = schema else {
         return json!({});

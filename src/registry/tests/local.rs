@@ -14,7 +14,7 @@ use crate::model::{
     Actor, BlobRecord, ByteSize, Clock, ManifestRecord, NamespaceId, NamespaceKind,
     NamespaceRecord, RepositoryRecord, Review, TagRecord, Timestamp,
 };
-use crate::oci::{Digest, Manifest, RawManifest, Tag};
+use crate::oci::{Digest, Manifest, RawManifest, RepositoryName, Tag};
 use crate::quota::{DiskSpace, Ledger};
 use crate::registry::gc::{Budget, GcReport};
 use crate::registry::{Metrics, Parts, Placed, Registry, Rules};
@@ -166,13 +166,16 @@ impl Site {
     }
 
     pub(in crate::registry) async fn place(&self, name: &str) -> Placed {
-        let record = RepositoryRecord::new(self.namespace, name.parse().unwrap(), self.clock.now());
-        let repository = self
-            .registry
-            .store()
-            .write(move |tx| tx.repositories().create(&record))
-            .await
-            .unwrap();
+        let (namespace, now) = (self.namespace, self.clock.now());
+        let name: RepositoryName = name.parse().unwrap();
+        let create = move |tx: &mut store::WriteTx<'_>| {
+            let kind = tx.namespaces().record(namespace)?.map(|record| record.kind);
+            tx.repositories().create(&match kind {
+                Some(NamespaceKind::Cache) => RepositoryRecord::fetched(namespace, name.clone(), now),
+                _ => RepositoryRecord::new(namespace, name.clone(), now),
+            })
+        };
+        let repository = self.registry.store().write(create).await.unwrap();
         Placed {
             namespace: self.namespace,
             repository,

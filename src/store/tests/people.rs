@@ -387,11 +387,10 @@ impl Expected {
             }
             Act::LeaveAll(member) => self.memberships.retain(|(_, of)| *of != MEMBERS[member]),
             Act::RemoveTeam(team) => {
-                if self.teams.remove(&team) {
-                    let grantee = Grantee::Team(TeamId(team));
-                    self.memberships.retain(|(of, _)| *of != team);
-                    self.grants.retain(|(_, to), _| *to != grantee);
-                }
+                self.teams.remove(&team);
+                let grantee = Grantee::Team(TeamId(team));
+                self.memberships.retain(|(of, _)| *of != team);
+                self.grants.retain(|(_, to), _| *to != grantee);
             }
             Act::Grant(repository, to, role) => {
                 self.grants.insert((repository, GRANTEES[to]), role);

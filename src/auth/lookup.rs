@@ -11,10 +11,10 @@ use moka::sync::Cache;
 
 use super::identity::{Holder, Identity};
 use super::scope::Scopes;
-use crate::accounts::{self, Accounts, OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
+use crate::accounts::{Accounts, OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
 use crate::config::RobotAccess;
 use crate::model::{
-    Clock, Member, NamespaceKind, NamespaceName, OauthTokenId, OauthTokenRecord, OauthUse, RobotId,
+    Clock, NamespaceKind, NamespaceName, OauthTokenId, OauthTokenRecord, OauthUse, RobotId,
     RobotName, RobotRecord, Timestamp, UserId, UserRecord,
 };
 use crate::store::{self, ReadTx, Store};
@@ -83,14 +83,6 @@ impl Lookup {
 
     pub(super) async fn user(&self, id: UserId) -> Result<Option<UserRecord>, store::Error> {
         self.store.read(|tx| tx.users().record(id)).await
-    }
-
-    pub(super) fn note_robot(&self, id: RobotId) {
-        self.accounts.note_use(Member::Robot(id));
-    }
-
-    pub(super) async fn flush_uses(&self) -> Result<(), accounts::Error> {
-        self.accounts.flush_uses().await
     }
 
     /// Whether a robot of that name may be anything here.

@@ -275,19 +275,7 @@ impl Auth {
         password: &Secret,
         source: IpAddr,
     ) -> Result<Identity, Error> {
-        let identity = self.0.basic.identify(username, password, source).await?;
-        if let Identity::Robot { id, .. } = identity {
-            self.0.basic.lookup.note_robot(id);
-        }
-        Ok(identity)
-    }
-
-    /// Writes when robots were last seen; what is not written is lost with the process.
-    ///
-    /// # Errors
-    /// If the store cannot be written.
-    pub async fn flush_uses(&self) -> Result<(), Error> {
-        Ok(self.0.basic.lookup.flush_uses().await?)
+        self.0.basic.identify(username, password, source).await
     }
 
     /// Whom a token stands for, and what it may be used for.

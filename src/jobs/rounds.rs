@@ -31,9 +31,6 @@ impl Rounds {
         if let Err(error) = self.registry.flush_recency().await {
             tracing::warn!(%error, "last-used times could not be written");
         }
-        if let Err(error) = self.auth.flush_uses().await {
-            tracing::warn!(%error, "when robots were last seen could not be written");
-        }
         if let Err(error) = self.auth.write_uses().await {
             tracing::warn!(%error, "when accounts were last used could not be written");
         }

@@ -462,9 +462,12 @@ async fn a_policy_protects_tags_that_are_there_and_that_come() {
     };
     registry.push_manifest(&placed, push).await.unwrap();
     assert!(protected("rel-1").await && !protected("dev").await);
-    let told = told_last(&site, 2).await;
+    let told = told_last(&site, 5).await;
     let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
-    assert!(kinds.contains(&LogKind::TagMadeImmutableByPolicy), "{kinds:?}");
+    assert!(
+        kinds.contains(&LogKind::TagMadeImmutableByPolicy),
+        "{kinds:?}"
+    );
     let twice = registry.add_immutability_policy(scope, policy("t[12]|rel.*"), by);
     assert!(matches!(
         twice.await,

@@ -171,7 +171,9 @@ impl Site {
         let create = move |tx: &mut store::WriteTx<'_>| {
             let kind = tx.namespaces().record(namespace)?.map(|record| record.kind);
             tx.repositories().create(&match kind {
-                Some(NamespaceKind::Cache) => RepositoryRecord::fetched(namespace, name.clone(), now),
+                Some(NamespaceKind::Cache) => {
+                    RepositoryRecord::fetched(namespace, name.clone(), now)
+                }
                 _ => RepositoryRecord::new(namespace, name.clone(), now),
             })
         };

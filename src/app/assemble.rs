@@ -226,6 +226,11 @@ fn auth_config(config: &Config) -> AuthConfig {
         encrypted_passwords_only: config.features.require_encrypted_basic_auth,
         robots: config.access.robots.clone(),
         super_users: config.super_users.clone(),
+        superusers: config.features.super_users,
+        global_readonly: config.people.global_readonly.clone(),
+        unrestricted: config.people.restricted_but.clone(),
+        fresh_login: config.people.fresh_login,
+        session_life: config.people.session,
         unapproved_key_life: config.people.unapproved_key_life,
         expired_key_life: config.people.expired_key_life,
         ..AuthConfig::default()

@@ -169,7 +169,7 @@ impl Door {
 async fn nobody_comes_in_who_has_no_right() {
     let stage = stage().await;
     let doors = stage.doors().await;
-    assert!(doors.len() > 60, "{} doors", doors.len());
+    assert!(doors.len() > 120, "{} doors", doors.len());
     let site = &stage.site;
     let tries = doors
         .iter()
@@ -264,7 +264,9 @@ async fn whoever_has_the_right_comes_in() {
         let said: Value = serde_json::from_str(&text).unwrap_or_default();
         let guarded =
             said["error_type"] == "insufficient_scope" || said["error_type"] == "invalid_token";
-        let by_door = door.need == "anyone" || door.need == "user";
+        // Tokens of all are for superusers with access to everything, which these have not.
+        let by_door = ["anyone", "user"].contains(&door.need.as_str())
+            || door.path.ends_with("/superuser/apptokens");
         assert!(
             by_door || !guarded,
             "{name} {} {}: {status} {text}",

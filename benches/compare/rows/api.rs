@@ -286,6 +286,7 @@ fn write_tags(tx: &mut WriteTx<'_>, big: NamespaceId) -> Result<RepositoryId, Un
         pushed: MADE,
         deleted: None,
         expires_after_s: None,
+        layers_bytes: Some(0),
     };
     tx.manifests()
         .put(id, &document.digest, &record, &document.bytes)?;

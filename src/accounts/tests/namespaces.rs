@@ -22,7 +22,7 @@ async fn kinds(site: &Site, namespace: NamespaceId) -> Vec<LogKind> {
         .collect()
 }
 
-/// Quay: account_convert. Content and robots stay, the person does not.
+/// Quay: `account_convert`. Content and robots stay, the person does not.
 #[tokio::test]
 async fn a_user_becomes_an_organization_of_somebody_else() {
     let site = Site::new().await;

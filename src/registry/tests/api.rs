@@ -320,7 +320,7 @@ async fn an_expiry_is_kept_within_bounds() {
     let expire = async |at| registry.expire_tag(repository, t1, at, nobody()).await;
     let ends = async || {
         registry
-            .lookup_tag(repository, &t1)
+            .lookup_tag(repository, t1)
             .await
             .unwrap()
             .unwrap()

@@ -119,7 +119,7 @@ pub struct FoundTeam {
 }
 
 impl Accounts {
-    /// The organisations that a user is in, up to [`ORGANIZATIONS`], in the order of their ids.
+    /// The organisations that a user is in, up to `ORGANIZATIONS`, in the order of their ids.
     ///
     /// # Errors
     /// The store's.

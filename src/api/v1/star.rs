@@ -60,7 +60,8 @@ pub(super) fn routes(rows: &mut Rows) {
     rows.post("/api/v1/user/starred", "createStar", GROUP, NEED, create)
         .summary("Stars a repository")
         .body::<StarBody>()
-        .answer::<StarBody>(201, "It is starred");
+        .answer::<StarBody>(201, "It is starred")
+        .status(404, "There is no such repository");
     rows.delete(
         "/api/v1/user/starred/{repository+}",
         "deleteStar",

@@ -101,7 +101,8 @@ pub(super) fn routes(rows: &mut Rows) {
         .summary("Gives the password in the form that clients may keep")
         .internal()
         .body::<ClientKeyBody>()
-        .answer::<ClientKey>(200, "The encrypted password");
+        .answer::<ClientKey>(200, "The encrypted password")
+        .status(429, "Too many wrong passwords");
     let path = "/api/v1/user/convert";
     rows.post(path, "convertUserToOrganization", "user", ADMIN, convert)
         .summary("Makes an organisation of the user's namespace")

@@ -137,6 +137,10 @@ fn on_the_way(row: &Row) -> Vec<(u16, &'static str)> {
     if row.path_parameters().next().is_some() || !row.switches.is_empty() {
         told.push((404, "There is no such thing, or the feature is off"));
     }
+    if row.path_parameters().next().is_some() {
+        // A name with a slash leads to a door beside this one.
+        told.push((405, "There is such a path, but not for this method"));
+    }
     if changes {
         told.push((403, "Whoever asks may not, or shows no CSRF token"));
         told.push((408, "The body comes too slowly"));

@@ -55,7 +55,7 @@ pub(super) fn describe(rows: &[Row], with_internal: bool) -> Value {
             "description": "This API allows you to perform many of the operations required to work with \
                             repositories, users, and organizations.",
             "termsOfService": "",
-            "contact": { "email": "" },
+            "contact": {},
         },
         "securityDefinitions": {
             "oauth2_implicit": {

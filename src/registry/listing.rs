@@ -50,7 +50,8 @@ impl Registry {
     ) -> Result<(Vec<Catalogued>, Option<String>), Error> {
         let after = after.to_owned();
         let read = move |tx: &ReadTx| {
-            let Some(owner) = tx.namespaces().record(namespace)? else {
+            let owner = tx.namespaces().record(namespace)?;
+            let Some(owner) = owner.filter(|owner| owner.deleted.is_none()) else {
                 return Ok((Vec::new(), None));
             };
             let page = tx.repositories().list_behind(namespace, &after, rows)?;
@@ -138,7 +139,9 @@ pub(super) fn catalogued(
         let Some(record) = tx.repositories().record(repository)? else {
             continue;
         };
+        // A deleted namespace's repositories go later; they are there for nobody at once.
         let owner = tx.namespaces().record(record.namespace)?;
+        let owner = owner.filter(|owner| owner.deleted.is_none());
         found.extend(owner.map(|owner| Catalogued {
             namespace: record.namespace,
             owner,

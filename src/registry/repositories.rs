@@ -113,6 +113,7 @@ impl Registry {
                 return Ok((repository, false));
             }
             let owner = tx.namespaces().record(namespace)?;
+            let owner = owner.filter(|owner| owner.deleted.is_none());
             if !owner.ok_or(Error::NameUnknown)?.is_local() {
                 return Err(Error::ReadOnly);
             }

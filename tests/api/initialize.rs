@@ -1,6 +1,6 @@
 //! The first user by the API.
 
-use entrepot::config::Config;
+use entrepot::config::{Closed, Config};
 use serde_json::json;
 
 use crate::harness::api::fields;
@@ -94,4 +94,20 @@ async fn it_is_not_there_unless_the_operator_says_so() {
     assert_eq!(nobody.post("/user/initialize", body).await.status, 404);
     assert_eq!(nobody.post("/bootstrap/renew", json!({})).await.status, 404);
     assert!(!site.accounts().has_users());
+}
+
+/// A registry that is only read makes nobody, also at a door that needs no CSRF token.
+#[tokio::test]
+async fn nobody_is_made_in_a_registry_that_is_only_read() {
+    let site = Site::start(|config| {
+        open(config);
+        config.pushes.closed = Some(Closed::ReadOnly);
+    });
+    let site = site.await;
+    let body = json!({"username": "ann", "password": "quaypass12345678"});
+    let refused = site.api_of_nobody().post("/user/initialize", body).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.json()["is_readonly"], true);
+    let found = site.accounts().user_by_name("ann").await.unwrap();
+    assert!(found.is_none());
 }

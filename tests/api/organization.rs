@@ -213,11 +213,23 @@ async fn a_deleted_organization_is_gone_for_every_door() {
             .status,
         200
     );
+    let listed = async || {
+        let public = "/repository?public=true&namespace=acme";
+        let everywhere = "/repository?public=true";
+        let mut found = 0;
+        for path in [public, everywhere] {
+            let list = site.api_of_nobody().get(path).await.json();
+            found += list["repositories"].as_array().map_or(0, Vec::len);
+        }
+        found
+    };
+    assert_eq!(listed().await, 2);
     let refused = site.api(&stage.bob).delete("/organization/acme").await;
     assert_eq!(refused.status, 403);
     let deleted = api.delete("/organization/acme").await;
     assert_eq!((deleted.status.as_u16(), deleted.text()), (204, ""));
 
+    assert_eq!(listed().await, 0, "before its rows are gone");
     let missing = api.get("/organization/acme").await;
     assert_eq!(missing.status, 404);
     let url = site.url("/api/v1/error/not_found");

@@ -91,7 +91,7 @@ impl Arrival<'_> {
             return Err(ApiError::not_found());
         }
         let closed = self.state.pushes.load().closed;
-        if !is_read && !row.is_csrf_exempt && closed == Some(Closed::ReadOnly) {
+        if !is_read && closed == Some(Closed::ReadOnly) {
             return Err(ApiError::ReadOnly);
         }
         self.check_browser(is_read)?;

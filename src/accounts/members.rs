@@ -124,24 +124,15 @@ impl Accounts {
 
     /// All users who are in any team of the organisation, read a page at a time.
     pub async fn members_of(&self, namespace: NamespaceId) -> Result<Vec<Affiliation>, Error> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.inner.store.scan(move |tx: &ReadTx| {
-                let members = tx.teams().members_within(namespace, after, PAGE_ROWS)?;
-                let last = members.last().copied();
-                let users = members
-                    .into_iter()
-                    .filter(|it| matches!(it, Member::User(_)));
-                Ok::<_, Error>((affiliations(tx, namespace, users)?, last))
-            });
-            let (page, last) = page.await?;
-            found.extend(page);
-            match last {
-                Some(last) => after = Some(last),
-                None => return Ok(found),
-            }
-        }
+        self.every_page(move |tx: &ReadTx, after| {
+            let members = tx.teams().members_within(namespace, after, PAGE_ROWS)?;
+            let last = members.last().copied();
+            let users = members
+                .into_iter()
+                .filter(|it| matches!(it, Member::User(_)));
+            Ok((affiliations(tx, namespace, users)?, last))
+        })
+        .await
     }
 
     /// All users to whom something is granted in the organisation, and who are in no team of it.
@@ -149,29 +140,20 @@ impl Accounts {
         &self,
         namespace: NamespaceId,
     ) -> Result<Vec<Affiliation>, Error> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.inner.store.scan(move |tx: &ReadTx| {
-                let grantees = tx.permissions().grantees(namespace, after, PAGE_ROWS)?;
-                let last = grantees.last().copied();
-                let mut users = Vec::new();
-                for grantee in grantees {
-                    if let Grantee::User(id) = grantee
-                        && !tx.teams().is_member(namespace, Member::User(id))?
-                    {
-                        users.push(Member::User(id));
-                    }
+        self.every_page(move |tx: &ReadTx, after| {
+            let grantees = tx.permissions().grantees(namespace, after, PAGE_ROWS)?;
+            let last = grantees.last().copied();
+            let mut users = Vec::new();
+            for grantee in grantees {
+                if let Grantee::User(id) = grantee
+                    && !tx.teams().is_member(namespace, Member::User(id))?
+                {
+                    users.push(Member::User(id));
                 }
-                Ok::<_, Error>((affiliations(tx, namespace, users)?, last))
-            });
-            let (page, last) = page.await?;
-            found.extend(page);
-            match last {
-                Some(last) => after = Some(last),
-                None => return Ok(found),
             }
-        }
+            Ok((affiliations(tx, namespace, users)?, last))
+        })
+        .await
     }
 
     /// Somebody who is in a team of the organisation, or is a robot of it.

@@ -22,27 +22,17 @@ impl Accounts {
     /// # Errors
     /// The store's.
     pub async fn organizations_of(&self, user: UserId) -> Result<Vec<Membership>, Error> {
+        let read = move |tx: &ReadTx, after| page(tx, user, after);
         let mut found: Vec<Membership> = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self
-                .inner
-                .store
-                .scan(move |tx: &ReadTx| page(tx, user, after));
-            let (page, last) = page.await?;
-            for membership in page {
-                match found.last_mut() {
-                    Some(one) if one.namespace == membership.namespace => {
-                        one.role = one.role.max(membership.role);
-                    }
-                    _ => found.push(membership),
+        for membership in self.every_page(read).await? {
+            match found.last_mut() {
+                Some(one) if one.namespace == membership.namespace => {
+                    one.role = one.role.max(membership.role);
                 }
-            }
-            match last {
-                Some(last) => after = Some(last),
-                None => return Ok(found),
+                _ => found.push(membership),
             }
         }
+        Ok(found)
     }
 }
 

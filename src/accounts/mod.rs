@@ -29,6 +29,7 @@ mod name;
 mod namespaces;
 mod oauth_tokens;
 mod organizations;
+mod pages;
 mod password;
 mod permissions;
 mod profile;

@@ -97,23 +97,14 @@ impl Accounts {
         &self,
         repository: RepositoryId,
     ) -> Result<Vec<(Associate, Role)>, Error> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.inner.store.scan(move |tx: &ReadTx| {
-                let grants = tx
-                    .permissions()
-                    .of_repository(repository, after, PAGE_ROWS)?;
-                let last = grants.last().map(|(grantee, _)| *grantee);
-                Ok::<_, Error>((people(tx, repository, grants)?, last))
-            });
-            let (page, last) = page.await?;
-            found.extend(page);
-            match last {
-                Some(last) => after = Some(last),
-                None => return Ok(found),
-            }
-        }
+        self.every_page(move |tx: &ReadTx, after| {
+            let grants = tx
+                .permissions()
+                .of_repository(repository, after, PAGE_ROWS)?;
+            let last = grants.last().map(|(grantee, _)| *grantee);
+            Ok((people(tx, repository, grants)?, last))
+        })
+        .await
     }
 
     /// All teams to which something is granted on the repository, by name.
@@ -121,30 +112,21 @@ impl Accounts {
         &self,
         repository: RepositoryId,
     ) -> Result<Vec<(String, Role)>, Error> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.inner.store.scan(move |tx: &ReadTx| {
-                let grants = tx
-                    .permissions()
-                    .of_repository(repository, after, PAGE_ROWS)?;
-                let last = grants.last().map(|(grantee, _)| *grantee);
-                let mut teams = Vec::new();
-                for (grantee, role) in grants {
-                    if let Grantee::Team(id) = grantee {
-                        let team = tx.teams().record(id)?;
-                        teams.extend(team.map(|team| (team.name, role)));
-                    }
+        self.every_page(move |tx: &ReadTx, after| {
+            let grants = tx
+                .permissions()
+                .of_repository(repository, after, PAGE_ROWS)?;
+            let last = grants.last().map(|(grantee, _)| *grantee);
+            let mut teams = Vec::new();
+            for (grantee, role) in grants {
+                if let Grantee::Team(id) = grantee {
+                    let team = tx.teams().record(id)?;
+                    teams.extend(team.map(|team| (team.name, role)));
                 }
-                Ok::<_, Error>((teams, last))
-            });
-            let (page, last) = page.await?;
-            found.extend(page);
-            match last {
-                Some(last) => after = Some(last),
-                None => return Ok(found),
             }
-        }
+            Ok((teams, last))
+        })
+        .await
     }
 
     /// A user or robot of the repository's namespace, or a guest there, as grants show it.
@@ -186,27 +168,18 @@ impl Accounts {
         namespace: NamespaceId,
         grantee: Grantee,
     ) -> Result<Vec<Granted>, Error> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.inner.store.scan(move |tx: &ReadTx| {
-                let ids = tx
-                    .permissions()
-                    .of_grantee_within(grantee, namespace, after, PAGE_ROWS)?;
-                let last = ids.last().copied();
-                let mut page = Vec::with_capacity(ids.len());
-                for id in ids {
-                    page.extend(granted(tx, id, grantee)?);
-                }
-                Ok::<_, Error>((page, last))
-            });
-            let (page, last) = page.await?;
-            found.extend(page);
-            match last {
-                Some(last) => after = Some(last),
-                None => return Ok(found),
+        self.every_page(move |tx: &ReadTx, after| {
+            let ids = tx
+                .permissions()
+                .of_grantee_within(grantee, namespace, after, PAGE_ROWS)?;
+            let last = ids.last().copied();
+            let mut page = Vec::with_capacity(ids.len());
+            for id in ids {
+                page.extend(granted(tx, id, grantee)?);
             }
-        }
+            Ok((page, last))
+        })
+        .await
     }
 }
 

@@ -8,22 +8,26 @@
 //! | schema | what it brought |
 //! |---|---|
 //! | 2 | namespaces in place of organisations; lifetimes in place of tag events, which nothing showed |
+//! | 3 | the bytes of every repository are counted |
+//!
+//! A table that only adds to the others comes without a number of its own: it is made when it is not there.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
 
 use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable as _, TableDefinition, TableError,
-    WriteTransaction,
+    TableHandle as _, WriteTransaction,
 };
 
 use super::tables::Table;
 use super::tag_places::BLOCK;
 use super::{Error, codec, keys};
-use crate::model::{TagList, TagPlace, TagRecord};
+use crate::model::{BlobRecord, ManifestRecord, RepositoryId, TagList, TagPlace, TagRecord};
 
 /// The schema that this release reads and writes.
-pub(super) const SCHEMA: u64 = 2;
+pub(super) const SCHEMA: u64 = 3;
 
 /// The row of the schema's number, in [`Table::Meta`].
 const ROW: &str = "schema";
@@ -53,19 +57,59 @@ pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
 /// As [`check`]; the disk's.
 pub(super) fn upgrade(path: &Path, database: &Database) -> Result<(), Error> {
     let failed = |error| Error::file(path, error);
-    if check(path, database)? < SCHEMA {
-        to_second(database).map_err(failed)?;
+    let found = check(path, database)?;
+    if found < 2 {
+        step(database, 2, to_second).map_err(failed)?;
+    }
+    make_tables(database).map_err(failed)?;
+    if found < 3 {
+        step(database, 3, count_bytes).map_err(failed)?;
+    }
+    if found < SCHEMA {
         tracing::info!(store.schema = SCHEMA, "the store was brought up to date");
     }
     Ok(())
 }
 
-/// From schema 1 to 2.
-fn to_second(database: &Database) -> Result<(), redb::Error> {
-    type Old = TableDefinition<'static, &'static [u8], &'static [u8]>;
+/// One step, in one transaction with the number of the schema that it leads to.
+fn step(
+    database: &Database,
+    schema: u64,
+    change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_two_phase_commit(true);
     transaction.set_quick_repair(true);
+    change(&transaction)?;
+    transaction
+        .open_table(Table::Meta.definition())?
+        .insert(&*keys::name(ROW), &schema.to_be_bytes()[..])?;
+    Ok(transaction.commit()?)
+}
+
+/// Makes the tables that are not there, since a reader makes none.
+fn make_tables(database: &Database) -> Result<(), redb::Error> {
+    let there: BTreeSet<String> = {
+        let snapshot = database.begin_read()?;
+        let tables = snapshot.list_tables()?;
+        tables.map(|table| table.name().to_owned()).collect()
+    };
+    let lacks = |table: &&Table| !there.contains(table.name());
+    if !Table::ALL.iter().any(|table| lacks(&table)) {
+        return Ok(());
+    }
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    for table in Table::ALL.iter().filter(lacks) {
+        transaction.open_table(table.definition())?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// From schema 1 to 2.
+fn to_second(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    type Old = TableDefinition<'static, &'static [u8], &'static [u8]>;
     for (old, table) in [
         ("organizations.v1", Table::Namespaces),
         ("organization_names.v1", Table::NamespaceNames),
@@ -82,14 +126,7 @@ fn to_second(database: &Database) -> Result<(), redb::Error> {
             meta.insert(&*keys::name("last_namespace"), &*last)?;
         }
     }
-    for table in Table::ALL {
-        transaction.open_table(table.definition())?;
-    }
-    place_tags(&transaction)?;
-    transaction
-        .open_table(Table::Meta.definition())?
-        .insert(&*keys::name(ROW), &SCHEMA.to_be_bytes()[..])?;
-    Ok(transaction.commit()?)
+    place_tags(transaction)
 }
 
 /// Gives every tag its place in the history of its repository, in the order in which they began. A tag
@@ -147,6 +184,54 @@ fn place_tags(transaction: &WriteTransaction) -> Result<(), redb::Error> {
             }
         }
     }
+}
+
+/// Counts the bytes of every repository: of its manifests, and of the blobs it links. What is damaged counts
+/// nothing, and is met again by who reads it.
+fn count_bytes(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut usage = transaction.open_table(Table::RepositoryUsage.definition())?;
+    usage.retain(|_, _| false)?;
+    let mut add = |repository: RepositoryId, bytes: u64| -> Result<(), redb::Error> {
+        let key = keys::repository(repository);
+        let before = usage.get(&*key)?.and_then(|row| {
+            let before = codec::decode::<u64>(Table::RepositoryUsage, row.value());
+            before.ok()
+        });
+        let sum = before.unwrap_or(0).saturating_add(bytes);
+        if sum > 0 {
+            usage.insert(&*key, &*codec::encode(&sum))?;
+        }
+        Ok(())
+    };
+    let blobs = transaction.open_table(Table::Blobs.definition())?;
+    let size = |digest: &[u8]| -> Result<u64, redb::Error> {
+        let row = blobs.get(digest)?;
+        let record = row.map(|row| codec::decode::<BlobRecord>(Table::Blobs, row.value()));
+        Ok(record
+            .and_then(Result::ok)
+            .map_or(0, |blob| blob.size_bytes))
+    };
+    for table in [Table::Manifests, Table::BlobLinks] {
+        let mut of = (RepositoryId(0), 0_u64);
+        for row in transaction.open_table(table.definition())?.iter()? {
+            let (key, value) = row?;
+            let Some(repository) = keys::read_repository(key.value()) else {
+                continue;
+            };
+            if repository != of.0 {
+                add(of.0, of.1)?;
+                of = (repository, 0);
+            }
+            let bytes = match table {
+                Table::Manifests => codec::decode::<ManifestRecord>(table, value.value())
+                    .map_or(0, |record| record.size_bytes),
+                _ => size(key.value().get(8..).unwrap_or_default())?,
+            };
+            of.1 = of.1.saturating_add(bytes);
+        }
+        add(of.0, of.1)?;
+    }
+    Ok(())
 }
 
 /// Which schema the file has.

@@ -73,7 +73,7 @@ use redb::Database;
 use tokio::sync::watch;
 
 pub use app_tokens::AppTokens;
-pub use audit::{Audit, Fault, Index, Progress, WrongCount};
+pub use audit::{Audit, Fault, Index, Number, Progress, WrongCount, WrongNumber};
 pub use blobs::{Blobs, LinkChange};
 pub use error::Error;
 pub use immutability::Immutability;

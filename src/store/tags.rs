@@ -119,6 +119,11 @@ impl Tags<&mut WriteTx<'_>> {
                 ..record.clone()
             };
             self.0.put_record(Table::Tags, key, &record);
+            if record.since != current.since {
+                let line = live(tag, &record);
+                self.stand(repository, TagList::All, place, &line)?;
+                self.stand(repository, TagList::Live, place, &line)?;
+            }
             return Ok(());
         }
         let place = self.next_place(repository)?;
@@ -127,11 +132,7 @@ impl Tags<&mut WriteTx<'_>> {
         }
         let target = keys::target(repository, &record.digest, tag);
         self.0.mark(Table::TagTargets, target);
-        let line = TagPlace {
-            tag: tag.clone(),
-            start: record.since,
-            lifetime: None,
-        };
+        let line = live(tag, record);
         self.stand(repository, TagList::All, place, &line)?;
         self.stand(repository, TagList::Live, place, &line)?;
         let record = TagRecord {
@@ -212,5 +213,14 @@ impl Tags<&mut WriteTx<'_>> {
         self.0
             .remove(Table::TagLifetimes, keys::lifetime(repository, sequence));
         Ok(())
+    }
+}
+
+/// The line of where a tag points now.
+fn live(tag: &Tag, record: &TagRecord) -> TagPlace {
+    TagPlace {
+        tag: tag.clone(),
+        start: record.since,
+        lifetime: None,
     }
 }

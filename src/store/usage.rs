@@ -16,8 +16,7 @@ impl<S: Reads> Usage<S> {
         Ok(held.unwrap_or(0))
     }
 
-    /// Bytes of the repository's manifests and blobs, those included that others have as well. What came
-    /// before they were counted is left out; for people only, no limit goes by it.
+    /// Bytes of the repository's manifests and blobs, those included that others have as well.
     pub fn of_repository(&self, repository: RepositoryId) -> Result<u64, Error> {
         let key = keys::repository(repository);
         let bytes = self.0.tx().record(Table::RepositoryUsage, &key)?;

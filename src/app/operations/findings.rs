@@ -5,7 +5,7 @@ use super::message::DamageRow;
 use crate::app::assemble::Services;
 use crate::model::{ByteSize, NamespaceId, RepositoryId, Review};
 use crate::registry::{self, Damage, Finding};
-use crate::store::ReadTx;
+use crate::store::{Number, ReadTx};
 
 /// Repositories named with damaged content, at most.
 const NAMED: usize = 3;
@@ -65,6 +65,18 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
             format!(
                 "{name} is said to have blob {} in {} of its repositories and has it in {}",
                 wrong.digest, wrong.stored, wrong.counted
+            )
+        }
+        Finding::WrongNumber { wrong } => {
+            let name = repository_name(services, wrong.repository).await?;
+            let what = match wrong.number {
+                Number::Bytes => "bytes",
+                Number::Stars => "stars",
+                Number::TagPlaces => "lines in a part of its tag history",
+            };
+            format!(
+                "{name} is said to have {} {what} and has {}",
+                wrong.stored, wrong.counted
             )
         }
     })

@@ -2,7 +2,7 @@
 
 use crate::model::{NamespaceId, RepositoryId, Review};
 use crate::oci::{Digest, Tag};
-use crate::store::{Fault, WrongCount};
+use crate::store::{Fault, WrongCount, WrongNumber};
 
 /// Whether the check changes anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,6 +53,8 @@ pub enum Finding {
     StrayIndexRow { fault: Fault },
     /// A namespace is said to link a blob another number of times than it does. Repaired.
     WrongLinkCount { wrong: WrongCount },
+    /// A number that is kept about a repository is not what is counted. Repaired.
+    WrongNumber { wrong: WrongNumber },
 }
 
 impl Finding {
@@ -66,7 +68,8 @@ impl Finding {
             | Self::Forgotten { .. }
             | Self::MissingIndexRow { .. }
             | Self::StrayIndexRow { .. }
-            | Self::WrongLinkCount { .. } => true,
+            | Self::WrongLinkCount { .. }
+            | Self::WrongNumber { .. } => true,
             Self::MissingFile { .. } | Self::DamagedManifest { .. } | Self::DanglingTag { .. } => {
                 false
             }

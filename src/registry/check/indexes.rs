@@ -8,7 +8,7 @@ use crate::model::{ManifestRecord, RepositoryId};
 use crate::oci::Digest;
 use crate::registry::Error;
 use crate::registry::tags::relist;
-use crate::store::{self, Fault, Progress, WriteTx};
+use crate::store::{self, Fault, Progress, WriteTx, WrongNumber};
 
 /// Rows that are made good in one transaction.
 const MENDED_AT_ONCE: usize = 256;
@@ -41,6 +41,9 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
             }
         };
         for (fault, mended) in faults.iter().cloned().zip(mended) {
+            if !mended {
+                self.unsound.insert(fault.index);
+            }
             let finding = match fault.is_missing {
                 true => Finding::MissingIndexRow { fault },
                 false => Finding::StrayIndexRow { fault },
@@ -76,6 +79,37 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
                 return Ok(());
             }
         }
+    }
+
+    /// Compares the numbers that are kept about repositories with what is counted, each repository in one
+    /// snapshot. What is counted from an index with faults tells nothing, and is left out.
+    pub(super) async fn numbers(&mut self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let store = &self.registry.inner.store;
+            let compared = store.scan(move |tx| tx.audit().numbers(after)).await?;
+            let Some((repository, wrong)) = compared else {
+                return Ok(());
+            };
+            after = Some(repository);
+            for wrong in wrong {
+                let index = wrong.number.counted_from();
+                if !index.is_some_and(|index| self.unsound.contains(&index)) {
+                    self.number(wrong).await?;
+                }
+            }
+        }
+    }
+
+    async fn number(&mut self, wrong: WrongNumber) -> Result<(), Error> {
+        let repair = self.repair == Repair::Yes;
+        if repair {
+            let right = wrong.clone();
+            let correct = move |tx: &mut WriteTx<'_>| tx.audit().set_right(&right);
+            self.registry.inner.store.write(correct).await?;
+        }
+        self.tell(&Finding::WrongNumber { wrong }, repair);
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use super::{Error, Registry};
 use crate::blob::Shard;
 use crate::model::{NamespaceId, RepositoryId, Review};
 use crate::oci::{Digest, Tag};
-use crate::store::{self, ReadTx, WriteTx};
+use crate::store::{self, Index, ReadTx, WriteTx};
 
 /// Rows read in one go.
 const PAGE: usize = 1000;
@@ -33,6 +33,8 @@ struct Check<'a, F> {
     repair: Repair,
     found: F,
     report: CheckReport,
+    /// Indexes with a fault that was left as it is.
+    unsound: HashSet<Index>,
 }
 
 impl Registry {
@@ -50,9 +52,11 @@ impl Registry {
             repair,
             found,
             report: CheckReport::default(),
+            unsound: HashSet::new(),
         };
         check.indexes().await?;
         check.link_counts().await?;
+        check.numbers().await?;
         for first in first_digests() {
             check.blobs(first).await?;
         }
@@ -72,6 +76,7 @@ impl Registry {
             repair: Repair::Yes,
             found: |_: &Finding| {},
             report: CheckReport::default(),
+            unsound: HashSet::new(),
         };
         for namespace in self.all_namespaces().await? {
             check.forgotten(namespace).await?;

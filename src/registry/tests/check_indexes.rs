@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Actor, TagRecord};
+use crate::model::{Actor, TagList, TagRecord, UserId};
 use crate::registry::Placed;
 use crate::registry::gc::tests::local::{Image, Site};
-use crate::store::{Index, WrongCount};
+use crate::store::{Index, Number, WrongCount};
 
 /// Every index, and whether a row that nothing stands behind does harm.
-const INDEXES: [(Index, bool); 9] = [
+const INDEXES: [(Index, bool); 11] = [
     (Index::TagTargets, true),
+    (Index::TagPlaces, true),
     (Index::TagExpiries, false),
     (Index::LifetimeTargets, true),
     (Index::LifetimeTags, true),
@@ -19,6 +20,7 @@ const INDEXES: [(Index, bool); 9] = [
     (Index::BlobNamers, true),
     (Index::BlobHolders, true),
     (Index::Referrers, true),
+    (Index::Stargazers, true),
 ];
 
 /// A repository with a row in every index.
@@ -33,7 +35,7 @@ async fn full_site() -> (Site, Placed) {
     let signature = Image::with_subject(&[9], Some(&index));
     site.push(&placed, &signature, None).await;
     let change = site.registry.change(Actor::Anonymous);
-    let (repository, digest) = (placed.repository, two.digest());
+    let (repository, digest, change_at) = (placed.repository, two.digest(), change.at);
     let expire = site.registry.store().write(move |tx| {
         let record = TagRecord {
             expires: Some(change.at + Duration::from_secs(60)),
@@ -43,6 +45,11 @@ async fn full_site() -> (Site, Placed) {
         change.point(tx, repository, &tag, &record).map(drop)
     });
     expire.await.unwrap();
+    let star = site.registry.store().write(move |tx| {
+        tx.stars().put(UserId(1), repository, change_at)?;
+        tx.stars().put(UserId(2), repository, change_at)
+    });
+    star.await.unwrap();
     let other = site.place("other").await;
     site.push(&other, &two, None).await;
     assert!(site.checked(Repair::No).await.is_empty());
@@ -198,5 +205,85 @@ async fn counts_and_pages_of_any_size_find_the_same() {
     assert!(all.0.len() > 4 && all.1.len() > 4, "{all:?}");
     for size in [1, 2, 3, 7] {
         assert_eq!(found(size).await, all, "{size} at a time");
+    }
+}
+
+/// Each number by itself, too small and too large; the first is what a limit of a repository goes by.
+#[tokio::test]
+async fn a_wrong_number_of_a_repository_is_set_right() {
+    let (site, _) = full_site().await;
+    for number in [Number::Bytes, Number::Stars, Number::TagPlaces] {
+        for wrong in [1, 1_000_000] {
+            site.damage(move |tx| tx.audit().misnumber(number, wrong))
+                .await;
+            for repair in [Repair::No, Repair::Yes] {
+                let found = site.checked(repair).await;
+                assert!(!found.is_empty(), "{number:?}");
+                let all = found.iter().all(|finding| {
+                    matches!(finding, Finding::WrongNumber { wrong: found }
+                        if found.number == number && found.stored == wrong)
+                });
+                assert!(all, "{number:?}: {found:?}");
+            }
+            assert!(site.checked(Repair::No).await.is_empty(), "{number:?}");
+        }
+    }
+}
+
+/// Bytes of manifests and of linked blobs, whoever else has them.
+#[tokio::test]
+async fn the_bytes_of_a_repository_follow_what_is_pushed() {
+    let (site, placed) = full_site().await;
+    let (namespace, repository) = (site.namespace, placed.repository);
+    let bytes = async || {
+        let read = site.registry.store().read(|tx| {
+            let held = tx.usage().of_repository(repository)?;
+            Ok::<_, store::Error>((held, tx.usage().held(namespace)?))
+        });
+        read.await.unwrap()
+    };
+    let (held, of_namespace) = bytes().await;
+    // The other repository has no blob that this one has not, and one manifest of its own.
+    let others = Image::new(&[2, 3]).raw.bytes.len() as u64;
+    assert_eq!(held, of_namespace - others);
+    let image = Image::new(&[77]);
+    site.push(&placed, &image, Some("more")).await;
+    let grown = bytes().await.0 - held;
+    let layer = image.blobs[1].len() + image.raw.bytes.len();
+    assert_eq!(grown, layer as u64, "the config was there");
+}
+
+/// A tag that has no place, or one that another has, is listed again, at the end.
+#[tokio::test]
+async fn a_tag_that_lost_its_place_gets_one() {
+    let (site, placed) = full_site().await;
+    let repository = placed.repository;
+    let listed = async || {
+        let read = site.registry.store().scan(move |tx| {
+            let mut all = Vec::new();
+            for list in [TagList::All, TagList::Live] {
+                let lines = tx.tags().places(repository, list, 0, 99)?;
+                all.push(lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>());
+            }
+            Ok::<_, store::Error>(all)
+        });
+        read.await.unwrap()
+    };
+    let before = listed().await;
+    for place in [0, 1, 2] {
+        site.damage(move |tx| {
+            tx.audit()
+                .misplace(repository, &"all".parse().unwrap(), place)
+        })
+        .await;
+        assert!(!site.checked(Repair::Yes).await.is_empty(), "{place}");
+        assert!(site.checked(Repair::No).await.is_empty(), "{place}");
+        let after = listed().await;
+        for (after, before) in after.iter().zip(&before) {
+            assert_eq!(after.len(), before.len());
+            assert!(before.iter().all(|line| after.contains(line)), "{place}");
+        }
+        let newest = &after[1][0];
+        assert_eq!(newest.tag.as_str(), "all", "{place}");
     }
 }

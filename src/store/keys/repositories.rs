@@ -48,6 +48,11 @@ pub(in crate::store) fn read_star(key: &[u8]) -> Option<RepositoryId> {
     read_number(number(key)?.1).map(RepositoryId)
 }
 
+/// The user in a key of [`star`].
+pub(in crate::store) fn read_star_user(key: &[u8]) -> Option<UserId> {
+    number(key).map(|(id, _)| UserId(id))
+}
+
 /// The user in a key of [`stargazer`].
 pub(in crate::store) fn read_stargazer(key: &[u8]) -> Option<UserId> {
     read_number(number(key)?.1).map(UserId)

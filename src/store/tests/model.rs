@@ -175,7 +175,7 @@ impl Model {
         for by in 1..=2 {
             self.check_recency(tx, NamespaceId(by))?;
         }
-        Ok(())
+        audit(tx)
     }
 
     fn check_repository(&self, tx: &ReadTx, r: u64) -> Result<(), Failure> {
@@ -222,6 +222,22 @@ impl Model {
         );
         Ok(())
     }
+}
+
+/// What is derived is what it is derived from.
+fn audit(tx: &ReadTx) -> Result<(), Failure> {
+    let mut progress = Some(Progress::default());
+    while let Some(from) = progress {
+        let (faults, next) = tx.audit().page(from, 7)?;
+        same!(faults, Vec::new());
+        progress = next;
+    }
+    let mut after = None;
+    while let Some((repository, wrong)) = tx.audit().numbers(after)? {
+        same!(wrong, Vec::new());
+        after = Some(repository);
+    }
+    Ok(())
 }
 
 fn pointing(c: usize) -> TagRecord {

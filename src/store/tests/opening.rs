@@ -71,18 +71,21 @@ fn a_newer_schema_is_refused_and_the_file_left_alone() {
     let site = Site::new();
     let path = site.path();
     drop(site.store);
+    let newer = migrate::SCHEMA + 1;
     let database = Database::open(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction
         .open_table(Table::Meta.definition())
         .unwrap()
-        .insert(&b"schema"[..], &3_u64.to_be_bytes()[..])
+        .insert(&b"schema"[..], &newer.to_be_bytes()[..])
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
     let before = fs::read(&path).unwrap();
     match open(&path) {
-        Err(Error::NewerSchema { found, known, .. }) => assert_eq!((found, known), (3, 2)),
+        Err(Error::NewerSchema { found, known, .. }) => {
+            assert_eq!((found, known), (newer, migrate::SCHEMA));
+        }
         other => panic!("{:?}", other.map(|_| ())),
     }
     assert_eq!(fs::read(&path).unwrap(), before);

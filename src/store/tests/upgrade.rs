@@ -69,6 +69,7 @@ fn write_first(path: &Path) {
     file.record("tags.v1", &tag, (image, at(9), at(10), never, true));
     let link = [&of(1)[..], &blob.to_key()].concat();
     file.row("blob_links.v1", &link, b"");
+    file.record("blobs.v1", &blob.to_key(), (4_u64, at(9)));
     let owner = [&blob.to_key()[..], &of(1)].concat();
     file.record("blob_organizations.v1", &owner, 1_u64);
 }
@@ -110,6 +111,7 @@ async fn a_store_of_the_first_schema_is_read_as_it_was() {
         assert_eq!(tx.manifests().body(&digest("{}"))?.unwrap(), "{}");
         assert!(tx.blobs().is_linked(repository, &digest("blob"))?);
         assert!(tx.blobs().is_held_by(namespace, &digest("blob"))?);
+        assert_eq!(tx.usage().of_repository(repository)?, 2 + 4);
         Ok::<_, Error>(namespace)
     };
     let old = store.read(read).await.unwrap();
@@ -128,7 +130,60 @@ fn a_store_is_brought_up_to_date_once() {
     write_first(&path);
     drop(open(&path).unwrap());
     let file = Database::open(&path).unwrap();
-    assert_eq!(migrate::check(&path, &file).unwrap(), 2);
+    assert_eq!(migrate::check(&path, &file).unwrap(), migrate::SCHEMA);
     drop(file);
     open(&path).unwrap();
+}
+
+/// A store of the second schema counted nothing, or only what came after the count was made.
+#[tokio::test]
+async fn bytes_of_repositories_are_counted_for_a_store_that_did_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    write_first(&path);
+    drop(open(&path).unwrap());
+    let second = |wrong: Option<u64>| {
+        let file = First(Database::open(&path).unwrap());
+        let usage: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("repository_usage.v1");
+        let transaction = file.0.begin_write().unwrap();
+        assert!(transaction.delete_table(usage).unwrap());
+        transaction.commit().unwrap();
+        if let Some(wrong) = wrong {
+            file.record("repository_usage.v1", &of(1), wrong);
+            file.record("repository_usage.v1", &of(9), wrong);
+        }
+        file.row("meta.v1", b"schema", &of(2));
+    };
+    for wrong in [None, Some(1), Some(1_000)] {
+        second(wrong);
+        let store = open(&path).unwrap();
+        let read = |tx: &ReadTx| {
+            let usage = tx.usage();
+            let (one, none) = (RepositoryId(1), RepositoryId(9));
+            assert_eq!(usage.of_repository(one)?, 2 + 4, "{wrong:?}");
+            assert_eq!(usage.of_repository(none)?, 0, "{wrong:?}");
+            Ok::<_, Error>(())
+        };
+        store.read(read).await.unwrap();
+        let closed = store.closed();
+        drop(store);
+        closed.await;
+    }
+}
+
+/// What a later build of the same schema added is made when the store is opened.
+#[tokio::test]
+async fn a_table_that_is_not_there_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    drop(open(&path).unwrap());
+    let file = Database::open(&path).unwrap();
+    let stars: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stars.v1");
+    let transaction = file.begin_write().unwrap();
+    assert!(transaction.delete_table(stars).unwrap());
+    transaction.commit().unwrap();
+    drop(file);
+    let store = open(&path).unwrap();
+    let starred = store.read(|tx| tx.stars().has(crate::model::UserId(1), RepositoryId(1)));
+    assert!(!starred.await.unwrap());
 }

@@ -83,7 +83,7 @@ async fn a_change_needs_the_sessions_token() {
     assert_eq!(answer.status, 403);
     let text = answer.json()["error"].as_str().unwrap().to_owned();
     assert!(
-        text.starts_with("CSRF token was invalid or missing."),
+        text.starts_with("CSRF token is invalid or missing."),
         "{text}"
     );
     assert_eq!(
@@ -96,7 +96,7 @@ async fn a_change_needs_the_sessions_token() {
     let answer = nobody
         .post("/signin", json!({"username": "ann", "password": "x"}))
         .await;
-    let expected = "{\"error\":\"CSRF token was invalid or missing.\"}\n";
+    let expected = "{\"error\":\"CSRF token is invalid or missing.\"}\n";
     assert_eq!((answer.status.as_u16(), answer.text()), (403, expected));
 }
 

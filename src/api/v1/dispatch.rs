@@ -161,7 +161,8 @@ impl Arrival<'_> {
         }
     }
 
-    /// AU-15: the token of the session, in the query or in its header.
+    /// AU-15: the token of the session, in the query or in its header. The words of a refusal are those of
+    /// the product documents; Quay's source has "was" where they have "is".
     fn check_csrf(&self, caller: &Caller) -> Result<(), ApiError> {
         let in_query = Query::of_text(&self.query).form_value("_csrf_token");
         let in_header = self.headers.get("x-csrf-token");
@@ -173,7 +174,7 @@ impl Arrival<'_> {
             true => String::new(),
             false => format!(" (authorized: user {})", caller.identity),
         };
-        let text = format!("CSRF token was invalid or missing.{who}");
+        let text = format!("CSRF token is invalid or missing.{who}");
         Err(ApiError::web(StatusCode::FORBIDDEN, text))
     }
 }

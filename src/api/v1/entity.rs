@@ -30,15 +30,27 @@ struct EntitiesView {
     results: Vec<EntityView>,
 }
 
+/// Somebody, or a group, each with its fields in Quay's order.
 #[derive(Serialize, ToSchema)]
-struct EntityView {
-    name: String,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_robot: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_org_member: Option<bool>,
-    avatar: Avatar,
+#[serde(untagged)]
+enum EntityView {
+    /// A user or a robot.
+    Person {
+        name: String,
+        kind: &'static str,
+        is_robot: bool,
+        avatar: Avatar,
+        /// Told within an organization.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        is_org_member: Option<bool>,
+    },
+    /// A team, or the organization itself.
+    Group {
+        name: String,
+        kind: &'static str,
+        is_org_member: bool,
+        avatar: Avatar,
+    },
 }
 
 /// The namespace that names are completed for.
@@ -129,10 +141,9 @@ async fn teams(context: &Context, home: &Home, prefix: &str) -> Result<Vec<Entit
     }
     let (state, accounts) = (&context.state, &context.state.accounts);
     let found = accounts.teams_beginning(home.id, prefix, TEAMS).await?;
-    let views = found.into_iter().map(|team| EntityView {
+    let views = found.into_iter().map(|team| EntityView::Group {
         kind: "team",
-        is_robot: None,
-        is_org_member: Some(true),
+        is_org_member: true,
         avatar: avatar(state, AvatarSubject::Team, &team.name, &team.name),
         name: team.name,
     });
@@ -177,10 +188,10 @@ async fn user_view(
         },
         None => None,
     };
-    Ok(EntityView {
+    Ok(EntityView::Person {
         name: name.to_owned(),
         kind: "user",
-        is_robot: Some(false),
+        is_robot: false,
         is_org_member,
         avatar: avatar(state, AvatarSubject::User, name, seed),
     })
@@ -188,9 +199,9 @@ async fn user_view(
 
 fn robot(state: &State, robot: &RobotRecord, home: &Home) -> EntityView {
     let name = robot.name.to_string();
-    EntityView {
+    EntityView::Person {
         kind: "user",
-        is_robot: Some(true),
+        is_robot: true,
         is_org_member: home.is_organization.then_some(true),
         avatar: avatar(state, AvatarSubject::Robot, &name, &name),
         name,
@@ -200,11 +211,10 @@ fn robot(state: &State, robot: &RobotRecord, home: &Home) -> EntityView {
 fn organization(context: &Context, home: &Home, prefix: &str) -> Option<EntityView> {
     let name = home.record.name.as_str();
     let is_asked = context.flag("includeOrgs", false) && home.is_organization && home.is_admin;
-    (is_asked && name.starts_with(prefix)).then(|| EntityView {
+    (is_asked && name.starts_with(prefix)).then(|| EntityView::Group {
         name: name.to_owned(),
         kind: "org",
-        is_robot: None,
-        is_org_member: Some(true),
+        is_org_member: true,
         avatar: avatar(
             &context.state,
             AvatarSubject::Organization,

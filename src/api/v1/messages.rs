@@ -38,6 +38,19 @@ pub(super) fn routes(rows: &mut Rows) {
     .switch(|features| features.super_users)
     .body::<CreateMessageBody>()
     .status(201, "Everyone is told; the body is empty");
+    rows.post(
+        "/api/v1/message",
+        "createGlobalMessageAtOtherPath",
+        GROUP,
+        Need::Superuser,
+        create,
+    )
+    .summary("Makes a message to everyone, at the path that the product documents print once.")
+    .internal()
+    .fresh()
+    .switch(|features| features.super_users)
+    .body::<CreateMessageBody>()
+    .status(201, "Everyone is told; the body is empty");
     rows.delete(
         "/api/v1/message/{uuid}",
         "deleteGlobalMessage",

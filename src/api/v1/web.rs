@@ -1,6 +1,8 @@
 //! Doors of the web beside `/api/v1`: what a page must know of the site before anybody logs in, and the
 //! fixed files that programs ask every site for (`quay-api` sections 9, 37.2, 39).
 
+use std::time::Duration;
+
 use ::http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -105,7 +107,9 @@ async fn configuration(context: Context) -> Answer {
         "REGISTRY_TITLE_SHORT": web.short_title,
         "CONTACT_INFO": web.contact,
         "AVATAR_KIND": avatars,
+        "LOCAL_OAUTH_HANDLER": state.people.local_oauth_handler,
         "SETUP_COMPLETE": true,
+        "TAG_EXPIRATION_OPTIONS": state.tag_expirations.iter().map(span).collect::<Vec<_>>(),
         "SEARCH_RESULTS_PER_PAGE": web.search_page,
         "SEARCH_MAX_RESULT_PAGE_COUNT": web.search_pages,
         "FEATURE_REPO_MIRROR": features.repo_mirror,
@@ -133,6 +137,15 @@ async fn configuration(context: Context) -> Answer {
         "version_number": concat!("entrepot ", env!("CARGO_PKG_VERSION")),
     });
     Ok(write::compact(StatusCode::OK, &view))
+}
+
+/// A span as Quay's configuration writes it, in the largest unit that it is a whole number of.
+fn span(of: &Duration) -> String {
+    let seconds = of.as_secs();
+    let units = [(604_800, 'w'), (86_400, 'd'), (3_600, 'h'), (60, 'm')];
+    let fits = |(unit, _): &(u64, char)| seconds > 0 && seconds.is_multiple_of(*unit);
+    let (unit, letter) = units.into_iter().find(fits).unwrap_or((1, 's'));
+    format!("{}{letter}", seconds / unit)
 }
 
 async fn capabilities(context: Context) -> Answer {

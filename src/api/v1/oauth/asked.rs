@@ -153,7 +153,7 @@ impl Context {
         match self.caller.may_change(shown) {
             true => Ok(()),
             false => {
-                let text = "CSRF token was invalid or missing.";
+                let text = "CSRF token is invalid or missing.";
                 Err(ApiError::web(StatusCode::FORBIDDEN, text))
             }
         }

@@ -42,13 +42,14 @@ pub(in crate::api) struct Entry {
     kind: &'static str,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    quota_report: Option<QuotaReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     last_modified: Option<Option<i64>>,
+    /// Acts of the last week: a whole number, as the product documents show it (Quay's source: a float).
     #[serde(skip_serializing_if = "Option::is_none")]
-    popularity: Option<f64>,
+    popularity: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     is_starred: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_report: Option<QuotaReport>,
 }
 
 /// What a repository takes, and what its namespace may.
@@ -73,15 +74,15 @@ impl Entry {
             is_public: is_public(entry),
             kind: "image",
             state: entry.record.state.as_str(),
+            last_modified: asked
+                .last_modified
+                .then(|| facts.last_modified.map(|time| time.as_secs())),
+            popularity: asked.popularity.then_some(facts.popularity),
+            is_starred: asked.starred_by.map(|_| facts.is_starred),
             quota_report: has_quotas.then(|| QuotaReport {
                 quota_bytes: facts.bytes,
                 configured_quota: state.registry.ledger().limit(entry.namespace),
             }),
-            last_modified: asked
-                .last_modified
-                .then(|| facts.last_modified.map(|time| time.as_secs())),
-            popularity: asked.popularity.then_some(facts.popularity as f64),
-            is_starred: asked.starred_by.map(|_| facts.is_starred),
         }
     }
 }

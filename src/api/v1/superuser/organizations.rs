@@ -54,7 +54,8 @@ pub(super) fn routes(rows: &mut Rows) {
 #[derive(Serialize, ToSchema)]
 struct OrganizationView {
     name: String,
-    email: Option<String>,
+    /// Its address, or the id that stands for one it never had (Quay): always text.
+    email: String,
     avatar: Avatar,
     #[serde(flatten)]
     quota: Option<QuotaPart>,
@@ -168,7 +169,7 @@ fn view(context: &Context, id: NamespaceId, record: &NamespaceRecord) -> Organiz
     let avatars = context.state.web.avatars;
     OrganizationView {
         name: name.to_owned(),
-        email: record.email.clone(),
+        email: record.email.clone().unwrap_or_else(|| record.uuid.clone()),
         avatar: Avatar::new(
             avatars,
             AvatarSubject::Organization,

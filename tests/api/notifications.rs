@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::harness::api::fields;
 use crate::harness::site::Site;
 
-async fn put(site: &Site, uuid: &str, target: NamespaceId) {
+/// Tells somebody something.
+pub(super) async fn put(site: &Site, uuid: &str, target: NamespaceId) {
     let metadata = json!({"code": "abc", "inviter": "root", "org": "acme", "team": "ci"});
     let (kind, now) = (NoticeKind::OrgTeamInvite, site.clock.now());
     let notice = NoticeRecord::new(uuid.to_owned(), target, kind, now, &metadata);

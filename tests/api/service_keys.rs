@@ -22,13 +22,13 @@ async fn stage() -> (Site, String) {
 }
 
 /// A pair of keys made by the server.
-struct Pair {
-    key_id: String,
+pub(super) struct Pair {
+    pub(super) key_id: String,
     private: RsaKeyPair,
 }
 
 impl Pair {
-    async fn make(site: &Site, token: &str, service: &str) -> Self {
+    pub(super) async fn make(site: &Site, token: &str, service: &str) -> Self {
         let body = json!({"service": service, "expiration": null, "name": "x"});
         let made = site.api(token).post("/superuser/keys", body).await;
         assert_eq!(made.status, 200, "{}", made.text());
@@ -42,7 +42,7 @@ impl Pair {
     }
 
     /// A JWT that shows that its sender has the private half.
-    fn proof(&self, site: &Site, service: &str) -> Who {
+    pub(super) fn proof(&self, site: &Site, service: &str) -> Who {
         let now = site.clock.now().as_secs();
         let audience = site.url("");
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.key_id});
@@ -59,7 +59,14 @@ impl Pair {
     }
 }
 
-async fn ask(site: &Site, method: Method, path: &str, who: &Who, body: &Value) -> Answer {
+/// Asks a door of the key server.
+pub(super) async fn ask(
+    site: &Site,
+    method: Method,
+    path: &str,
+    who: &Who,
+    body: &Value,
+) -> Answer {
     let asked = Asked::new(method, path).body(body.to_string());
     site.ask_as(who, &asked).await
 }

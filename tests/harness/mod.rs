@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod content;
 pub mod distribution;
 pub mod files;
+pub mod form;
 pub mod http_proxy;
 pub mod images;
 pub mod ledger;

@@ -150,6 +150,20 @@ impl Accounts {
         }
     }
 
+    /// Whether the code is that of an invitation to this address.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_invited(&self, code: &str, email: &str) -> Result<bool, Error> {
+        let wanted = Invitee::Email(email.to_lowercase());
+        let found = self.inner.store.read(|tx| load(tx, code));
+        match found.await {
+            Ok(invitation) => Ok(invitation.invitee == wanted),
+            Err(Error::Unknown { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Accepts an invitation, and all others of the same organisation.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ impl Auth {
     /// Who sent a request.
     ///
     /// # Errors
-    /// If it could not be found out; and, at doors that take names and passwords, as [`Auth::basic`].
+    /// If it could not be found out; and, at doors that take names and passwords, as [`Auth::sign_in`].
     pub async fn caller(&self, presented: &Presented<'_>) -> Result<Caller, Error> {
         let address = presented.address;
         let caller = |identity, means| Caller {
@@ -120,7 +120,8 @@ impl Auth {
                 None => caller(Identity::Anonymous, Means::BadToken),
             }),
             Some(Shown::Basic { user, password }) if presented.basic => {
-                let identity = self.basic(&user, &password, address).await?;
+                // A person's own password only: what was made for a program, or for less, makes no more (AZ-14).
+                let identity = self.sign_in(&user, &password, address).await?;
                 Ok(caller(identity, Means::Password))
             }
             Some(Shown::Basic { .. }) | None => Ok(match self.session(presented).await? {

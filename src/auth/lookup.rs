@@ -140,6 +140,11 @@ impl Lookup {
         self.robots.admits(robot)
     }
 
+    /// Whether the configuration makes more of an account of this name.
+    pub(super) fn favours(&self, name: &NamespaceName) -> bool {
+        self.people.favours(name)
+    }
+
     fn is_good(&self, living: &Living) -> bool {
         living.ends.is_none_or(|ends| self.clock.now() < ends)
     }
@@ -184,10 +189,6 @@ impl Lookup {
         // A deleted organisation's rows go later; what they say ended at once.
         let organization = tx.namespaces().record(application.namespace)?;
         if organization.is_none_or(|record| record.deleted.is_some()) {
-            return Ok(None);
-        }
-        let home = tx.namespaces().record(application.namespace)?;
-        if home.is_none_or(|home| home.deleted.is_some()) {
             return Ok(None);
         }
         // A scope that is unknown is worth nothing, and so are those beside it (Quay).
@@ -245,6 +246,13 @@ impl Lookup {
 }
 
 impl People {
+    /// Whether an account is more than others by this name alone.
+    pub(super) fn favours(&self, name: &NamespaceName) -> bool {
+        let exempt = self.unrestricted.as_ref();
+        let named = self.super_users.contains(name) || self.global_readonly.contains(name);
+        (self.superusers && named) || exempt.is_some_and(|exempt| exempt.contains(name))
+    }
+
     fn is_restricted(&self, name: &NamespaceName) -> bool {
         let exempt = self.unrestricted.as_ref();
         exempt.is_some_and(|exempt| !exempt.contains(name))

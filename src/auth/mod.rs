@@ -256,6 +256,12 @@ impl Auth {
         self.0.basic.lookup.of_user(id, user)
     }
 
+    /// Whether the configuration gives an account rights by this name alone (`SUPER_USERS` and its like), so
+    /// that nobody may take the name by himself (AZ-13).
+    pub fn favours(&self, name: &NamespaceName) -> bool {
+        self.0.basic.lookup.favours(name)
+    }
+
     /// Keys of services that belong to this registry.
     pub fn service_keys(&self) -> &ServiceKeys {
         &self.0.service_keys

@@ -8,8 +8,9 @@ const BYTES: usize = 2048;
 /// Whether people may be sent to `asked` by an application that registered `registered`; `local` is the
 /// page of this site that shows a token, which is always allowed.
 ///
-/// Quay's rule: scheme, host and port are those that were registered, the path begins with the path
-/// that was, and nothing in the rest can lead elsewhere.
+/// Scheme, host and port are those that were registered, the path is the one that was or lies below it,
+/// and nothing in the rest can lead elsewhere. Quay lets the path begin with the registered text, so that
+/// `/~ann` stood for `/~anneliese` as well: on a host of many, that is somebody else.
 pub fn is_redirect_allowed(registered: &str, asked: &str, local: &str) -> bool {
     if asked == local && !local.is_empty() {
         return true;
@@ -51,7 +52,8 @@ fn path(text: &str) -> Option<&str> {
 }
 
 fn is_harmless(rest: &str) -> bool {
-    !rest.contains("..") && !rest.contains(['@', '%'])
+    let lies_below = rest.is_empty() || rest.starts_with('/');
+    lies_below && !rest.contains("..") && !rest.contains(['@', '%'])
 }
 
 #[cfg(test)]
@@ -91,6 +93,8 @@ mod tests {
             "http://app.example/callback",
             "https://app.example/",
             "https://app.example/call",
+            "https://app.example/callbackevil",
+            "https://app.example/callback-evil/x",
             "https://app.example:8443/callback",
             "https://app.example.evil/callback",
             "https://evil/https://app.example/callback",

@@ -2,7 +2,8 @@
 
 use super::Error;
 use crate::model::{
-    Member, NamespaceId, NamespaceKind, NamespaceName, NoticeRecord, TeamRole, UserId,
+    Member, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord, NoticeRecord, TeamRole,
+    UserId,
 };
 use crate::store::{self, NoticePlace, PAGE_ROWS, ReadTx, Store};
 
@@ -131,8 +132,11 @@ fn targets(
             continue;
         }
         let record = tx.namespaces().record(namespace)?;
-        let is_organization = |kind| matches!(kind, NamespaceKind::Organization);
-        if let Some(record) = record.filter(|record| is_organization(record.kind)) {
+        // What a deleted organisation was told is told nobody, though its rows go later (AZ-16).
+        let is_there = |record: &NamespaceRecord| {
+            record.kind == NamespaceKind::Organization && record.deleted.is_none()
+        };
+        if let Some(record) = record.filter(is_there) {
             targets.push((namespace, Some(record.name)));
         }
     }

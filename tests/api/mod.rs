@@ -3,6 +3,7 @@
 mod aggregatelogs;
 mod application;
 mod apptoken;
+mod attack;
 mod blobs;
 mod documents;
 mod error_types;

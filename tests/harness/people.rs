@@ -341,9 +341,11 @@ impl Answer {
         };
         let request = self.header("x-request-id");
         let own = ["date", "x-request-id", "docker-upload-uuid"];
+        let text = String::from_utf8_lossy(&self.body);
+        let holds_request = text.is_empty() || text.contains(request);
         let value = |name: &str| match name {
-            // Errors hold the request's id, which is a number that grows.
-            "content-length" if self.status.is_client_error() => {
+            // Most errors hold the request's id, which is a number that grows.
+            "content-length" if self.status.is_client_error() && holds_request => {
                 let length: usize = self.header(name).parse().unwrap();
                 length.saturating_sub(request.len()).to_string()
             }
@@ -353,7 +355,7 @@ impl Answer {
         let names = names.filter(|name| !own.contains(name));
         let mut headers: Vec<_> = names.map(|name| (name.to_owned(), value(name))).collect();
         headers.sort();
-        let body = String::from_utf8_lossy(&self.body).replace(request, "*");
+        let body = text.replace(request, "*");
         (self.status.as_u16(), headers, hide(&body))
     }
 }

@@ -181,7 +181,9 @@ async fn user_view(
 ) -> Result<EntityView, ApiError> {
     let name = user.name.as_str();
     let seed = user.email.as_deref().unwrap_or(name);
-    let is_org_member = match home.filter(|home| home.is_organization) {
+    // Who is in an organisation is told to who belongs to it (AZ-10).
+    let ours = home.filter(|home| home.is_organization && home.is_ours);
+    let is_org_member = match ours {
         Some(home) => match state.accounts.user_by_name(name).await? {
             Some((id, _)) => Some(state.accounts.is_member(home.id, Member::User(id)).await?),
             None => Some(false),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ::http::StatusCode;
+use ::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -70,6 +70,7 @@ pub(super) fn routes(rows: &mut Rows) {
 }
 
 async fn initialize(context: Context) -> Answer {
+    refuse_other_sites(&context)?;
     let body: InitializeBody = context.body()?;
     let failed = |reason: &dyn std::fmt::Display| {
         ApiError::refused(format!("Failed to initialize user: {reason}"))
@@ -108,6 +109,24 @@ async fn initialize(context: Context) -> Answer {
         access_token: token.map(|token| token.expose().to_owned()),
     };
     session::begin(&context, user, json::compact(StatusCode::OK, &view)).await
+}
+
+/// AU-15: the page of another site that the operator's browser happens to show makes no first user. Browsers
+/// say where a page is from with every request of this kind, programs say nothing.
+fn refuse_other_sites(context: &Context) -> Result<(), ApiError> {
+    let Some(origin) = context.headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    // A proxy may speak another scheme to the client than to us.
+    let host = |url: &str| url.split_once("://").map(|(_, host)| host.to_owned());
+    let site = host(&context.site_url());
+    match origin.to_str().ok().and_then(host) == site {
+        true => Ok(()),
+        false => Err(ApiError::web(
+            StatusCode::FORBIDDEN,
+            "The page of another site cannot make the first user",
+        )),
+    }
 }
 
 /// There is no bootstrap token here: the first user is made by the command line or by the door above, so

@@ -13,7 +13,7 @@ use super::view::Avatar;
 use crate::accounts::{self, Associate, Person};
 use crate::auth::Need;
 use crate::http::response;
-use crate::model::{Grantee, Member, NamespaceKind, Role, TeamId};
+use crate::model::{Grantee, Member, NamespaceKind, NamespaceName, Role, TeamId};
 
 const PEOPLE: &str = "/api/v1/repository/{repository+}/permissions/user/";
 const PERSON: &str = "/api/v1/repository/{repository+}/permissions/user/{username}";
@@ -190,17 +190,19 @@ async fn grant_person(context: Context) -> Answer {
     let role = role(&body.role)?;
     let (accounts, by) = (&context.state.accounts, context.performer());
     let name = context.parameter("username");
-    let unknown = || ApiError::invalid(format!("Invalid username: {name}"));
+    let home = &subject.namespace_record.name;
+    let foreign = || ApiError::invalid(format!("Cannot add robot {name} under namespace {home}"));
+    // A robot of another namespace is refused whether there is one or not (AZ-11).
+    let unknown = || match is_foreign_robot(name, home) {
+        true => foreign(),
+        false => ApiError::invalid(format!("Invalid username: {name}")),
+    };
     let person = person(&context).await?.ok_or_else(unknown)?;
     let grantee = Grantee::from(person.id);
     let granted = accounts.grant(subject.repository, grantee, role, &by);
     granted.await.map_err(|error| match error {
         accounts::Error::GrantToOwner => owner(),
-        accounts::Error::Foreign { .. } => {
-            let namespace = &subject.namespace_record.name;
-            let text = format!("Cannot add robot {name} under namespace {namespace}");
-            ApiError::invalid(text)
-        }
+        accounts::Error::Foreign { .. } => foreign(),
         error => error.into(),
     })?;
     let of = accounts.associate(subject.namespace, person).await?;
@@ -288,6 +290,12 @@ async fn revoke_team(context: Context) -> Answer {
     let revoked = accounts.revoke(repository, Grantee::Team(team), &by);
     revoked.await?.ok_or_else(none)?;
     Ok(response::no_content())
+}
+
+/// Whether this is the name of a robot that another namespace has, or could have.
+pub(super) fn is_foreign_robot(name: &str, home: &NamespaceName) -> bool {
+    let owner = name.split_once('+').map(|(owner, _)| owner);
+    owner.is_some_and(|owner| owner != home.as_str())
 }
 
 fn owner() -> ApiError {

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::context::Context;
 use super::error::ApiError;
 use super::json;
+use super::permission::is_foreign_robot;
 use super::rows::{Answer, Rows};
 use super::view::Avatar;
 use crate::accounts::{Associate, Delegate, Person, Prototype};
@@ -129,7 +130,7 @@ async fn create(context: Context) -> Answer {
         None => None,
         Some(of) => {
             let unknown = || ApiError::invalid("Unknown activating user");
-            let person = context.state.accounts.person(&of.name).await?;
+            let person = person(&context, &of.name).await?;
             Some(person.ok_or_else(unknown)?.id)
         }
     };
@@ -140,11 +141,19 @@ async fn create(context: Context) -> Answer {
     Ok(json::spaced(StatusCode::OK, &view))
 }
 
+/// The user of that name, or the organisation's own robot: those of others are nobody here (AZ-06).
+async fn person(context: &Context, name: &str) -> Result<Option<Person>, ApiError> {
+    if is_foreign_robot(name, &context.organization().record.name) {
+        return Ok(None);
+    }
+    Ok(context.state.accounts.person(name).await?)
+}
+
 async fn delegate(context: &Context, body: &DelegateBody) -> Result<Option<Grantee>, ApiError> {
     let (accounts, subject) = (&context.state.accounts, context.organization());
     match body.kind.as_str() {
         "user" => {
-            let person = accounts.person(&body.name).await?;
+            let person = person(context, &body.name).await?;
             Ok(person.map(|person| Grantee::from(person.id)))
         }
         "team" => {

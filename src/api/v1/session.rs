@@ -131,7 +131,7 @@ async fn sign_in(context: Context) -> Answer {
 }
 
 /// An invitation that does not fit is no reason not to sign in (Quay).
-async fn accept(context: &Context, username: &str, code: &str) -> Result<(), ApiError> {
+pub(super) async fn accept(context: &Context, username: &str, code: &str) -> Result<(), ApiError> {
     let accounts = &context.state.accounts;
     if let Some((user, record)) = accounts.user_by_name(username).await? {
         let by = Performer {

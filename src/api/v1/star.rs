@@ -20,9 +20,6 @@ use crate::registry::Catalogued;
 /// Repositories of a page (Quay), and stars that one request looks at.
 const PAGE: usize = 100;
 
-/// What page tokens are for.
-const LIST: &str = "stars";
-
 #[derive(Serialize, ToSchema)]
 struct StarredView {
     repositories: Vec<StarredRepositoryView>,
@@ -78,7 +75,8 @@ async fn list(context: Context) -> Answer {
     let (state, key) = (&context.state, context.state.accounts.seal_key());
     let token = context.query();
     let token = token.value("next_page");
-    let after = token.and_then(|token| cursor::open(key, LIST, &token)?.parse().ok());
+    let list = format!("stars of user {user}");
+    let after = token.and_then(|token| cursor::open(key, &list, &token)?.parse().ok());
     let after = after.map(RepositoryId);
     let (starred, next) = state.registry.starred(user, after, PAGE).await?;
     let mut repositories = Vec::new();
@@ -94,7 +92,7 @@ async fn list(context: Context) -> Answer {
     }
     let view = StarredView {
         repositories,
-        next_page: next.map(|id| cursor::seal(key, LIST, &id.to_string())),
+        next_page: next.map(|id| cursor::seal(key, &list, &id.to_string())),
     };
     Ok(json::spaced(StatusCode::OK, &view))
 }

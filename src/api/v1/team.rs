@@ -8,6 +8,7 @@ use super::context::Context;
 use super::error::ApiError;
 use super::invitation::MemberView;
 use super::json;
+use super::permission::is_foreign_robot;
 use super::rows::{Answer, ParameterKind, Rows};
 use super::view::{Avatar, GrantedList};
 use crate::accounts::{self, Joined, Person};
@@ -19,6 +20,9 @@ const ONE: &str = "/api/v1/organization/{orgname}/team/{teamname}";
 const MEMBERS: &str = "/api/v1/organization/{orgname}/team/{teamname}/members";
 const MEMBER: &str = "/api/v1/organization/{orgname}/team/{teamname}/members/{membername}";
 const SYNCING: &str = "/api/v1/organization/{orgname}/team/{teamname}/syncing";
+/// Quay's words.
+const FOREIGN_ROBOT: &str =
+    "Cannot add the specified robot to this team, as it is not a member of the organization";
 const ADMIN: Need = Need::Organization(Part::Admin);
 
 #[derive(Deserialize, ToSchema)]
@@ -239,19 +243,22 @@ async fn list(context: Context) -> Answer {
 
 async fn add(context: Context) -> Answer {
     let (id, _) = load(&context).await?;
-    let unknown = || ApiError::invalid("Unknown user");
+    // A robot of another namespace is refused whether there is one or not (AZ-11).
+    let home = &context.organization().record.name;
+    let unknown = || match is_foreign_robot(context.parameter("membername"), home) {
+        true => ApiError::refused(FOREIGN_ROBOT),
+        false => ApiError::invalid("Unknown user"),
+    };
     let person = member(&context).await?.ok_or_else(unknown)?;
     let features = &context.state.features;
     let needs_consent = features.mailing && features.require_team_invite;
     let (accounts, by) = (&context.state.accounts, context.performer());
     let joined = accounts.join_team(id, person.id, needs_consent, &by).await;
     let joined = joined.map_err(|error| match error {
-        accounts::Error::InTeam { name, team } => ApiError::refused(format!(
-            "User {name} is already a member of team {team}"
-        )),
-        accounts::Error::Foreign { .. } => ApiError::refused(
-            "Cannot add the specified robot to this team, as it is not a member of the organization",
-        ),
+        accounts::Error::InTeam { name, team } => {
+            ApiError::refused(format!("User {name} is already a member of team {team}"))
+        }
+        accounts::Error::Foreign { .. } => ApiError::refused(FOREIGN_ROBOT),
         error => error.into(),
     })?;
     let invited = matches!(joined, Joined::Invited(_));
@@ -261,7 +268,12 @@ async fn add(context: Context) -> Answer {
 
 async fn remove(context: Context) -> Answer {
     let (id, _) = load(&context).await?;
+    let (name, home) = (
+        context.parameter("membername"),
+        &context.organization().record.name,
+    );
     let person = member(&context).await?;
+    let person = person.filter(|_| !is_foreign_robot(name, home));
     let person = person.ok_or_else(ApiError::not_found)?;
     let (accounts, by) = (&context.state.accounts, context.performer());
     if let Member::User(user) = person.id {

@@ -244,19 +244,22 @@ async fn wanted_name(
     };
     let invalid = |error| ApiError::invalid(error);
     let name: NamespaceName = name.parse().map_err(invalid)?;
-    match context.state.registry.namespace(&name).await? {
-        Some(_) => Err(ApiError::invalid("Username is already in use")),
-        None => Ok(Some(name)),
+    let is_taken = context.state.registry.namespace(&name).await?.is_some();
+    // AZ-13: nobody becomes a superuser by calling himself so.
+    match is_taken || context.state.auth.favours(&name) {
+        true => Err(ApiError::invalid("Username is already in use")),
+        false => Ok(Some(name)),
     }
 }
 
 async fn create(context: Context) -> Answer {
     let body: NewUserBody = context.body()?;
     let features = &context.state.features;
-    if features.invite_only_user_creation && body.invite_code.is_none() {
+    let email = body.email.filter(|email| !email.is_empty());
+    let invitation = fitting(&context, body.invite_code, email.as_deref()).await?;
+    if features.invite_only_user_creation && invitation.is_none() {
         return Err(ApiError::invalid("Cannot create non-invited user"));
     }
-    let email = body.email.filter(|email| !email.is_empty());
     if features.mailing && email.is_none() {
         return Err(ApiError::invalid("Email address is required"));
     }
@@ -265,20 +268,29 @@ async fn create(context: Context) -> Answer {
         return Err(ApiError::invalid("The username already exists"));
     }
     let name: NamespaceName = body.username.parse().map_err(ApiError::invalid)?;
+    // AZ-13: the first user may be the one that the configuration names; later on somebody of them makes it.
+    if accounts.has_users() && context.state.auth.favours(&name) {
+        return Err(ApiError::invalid("The username already exists"));
+    }
+    // Who shows the code of a mail has got it.
+    let is_confirmed = !features.mailing || invitation.is_some();
     let prompts = match features.user_metadata {
         true => vec![Prompt::EnterName, Prompt::EnterCompany],
         false => Vec::new(),
     };
     let new = NewUser {
         email,
-        verified: !features.mailing,
+        verified: is_confirmed,
         password: Some(Secret::new(body.password)),
         prompts,
         by: context.performer(),
         ..NewUser::named(&name)
     };
     let user = accounts.create_user(new).await.map_err(unfit)?;
-    if features.mailing {
+    if let Some(code) = invitation {
+        session::accept(&context, name.as_str(), &code).await?;
+    }
+    if !is_confirmed {
         return Ok(json::spaced(
             StatusCode::OK,
             &json!({ "awaiting_verification": true }),
@@ -292,6 +304,19 @@ async fn create(context: Context) -> Answer {
     };
     let body = view(&context, &identity, user, load(&context, user).await?).await?;
     session::begin(&context, user, json::spaced(StatusCode::OK, &body)).await
+}
+
+/// The code, if it is that of an invitation to this address: any other text invites nobody.
+async fn fitting(
+    context: &Context,
+    code: Option<String>,
+    email: Option<&str>,
+) -> Result<Option<String>, ApiError> {
+    let (Some(code), Some(email)) = (code, email) else {
+        return Ok(None);
+    };
+    let invited = context.state.accounts.is_invited(&code, email).await?;
+    Ok(invited.then_some(code))
 }
 
 async fn delete(context: Context) -> Answer {

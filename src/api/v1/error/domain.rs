@@ -11,7 +11,8 @@ impl From<auth::Error> for ApiError {
         match error {
             auth::Error::Throttled { retry_after } => Self::Throttled { retry_after },
             error if error.is_refusal() => Self::unauthenticated(),
-            error => Self::failed(&error),
+            // AZ-15: who asks, or what they may, could not be found out; nothing is decided by that.
+            error => Self::unavailable(&error),
         }
     }
 }

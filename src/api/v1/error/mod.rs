@@ -104,6 +104,12 @@ impl ApiError {
         Self::Failed
     }
 
+    /// What failed here and may work at the next try.
+    pub(in crate::api) fn unavailable(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "a request could not be decided");
+        Self::Unavailable
+    }
+
     /// Adds a key in front of an exception's own.
     #[must_use]
     pub(in crate::api) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {

@@ -84,12 +84,10 @@ pub(super) async fn consent(context: Context) -> Answer {
     let Some(scopes) = asked.scopes() else {
         return asked.back(&[("error", "invalid_scope")], None);
     };
-    if let Some(uuid) = &asked.assignment {
-        let offer = context.state.accounts.assignment(user, uuid).await?;
-        let fits = offer.is_some_and(|offer| offer.application == application.0);
-        if !fits {
-            return asked.back(&[("error", "access_denied")], None);
-        }
+    if let Some(uuid) = &asked.assignment
+        && !(asked.wants_token() && is_offered(&context, uuid, user, &application, scopes).await?)
+    {
+        return asked.back(&[("error", "access_denied")], None);
     }
     give(&context, &asked, user, &application, scopes).await
 }
@@ -122,12 +120,28 @@ async fn owner(
         return Err(ApiError::web(StatusCode::BAD_REQUEST, text));
     }
     let accounts = &context.state.accounts;
-    let offer = accounts.assignment(user, uuid).await?;
     let forbidden = || ApiError::web(StatusCode::FORBIDDEN, "Unauthorized");
-    let fits = offer.is_some_and(|offer| offer.application == application.0);
+    let scopes = asked.scopes().unwrap_or(Scopes::NONE);
+    let fits = is_offered(context, uuid, user, application, scopes).await?;
     fits.then_some(()).ok_or_else(forbidden)?;
     let owner = accounts.namespace_record(application.1.namespace).await?;
     owner.ok_or_else(forbidden)
+}
+
+/// Whether the user is offered a token of the application for all of that: an offer is taken as it was made,
+/// or for less (AZ-14).
+async fn is_offered(
+    context: &Context,
+    uuid: &str,
+    user: UserId,
+    application: &Application,
+    scopes: Scopes,
+) -> Result<bool, ApiError> {
+    let offer = context.state.accounts.assignment(user, uuid).await?;
+    Ok(offer.is_some_and(|offer| {
+        let offered = Scopes::parse(&offer.scope).unwrap_or(Scopes::NONE);
+        offer.application == application.0 && offered.covers(scopes)
+    }))
 }
 
 /// Whether the user has a good token of the application for all of that.

@@ -22,9 +22,6 @@ const PAGE: usize = 100;
 /// Rows that one request looks at, at most.
 const LOOKED_AT: usize = 10_000;
 
-/// What page tokens are for.
-const LIST: &str = "repositories";
-
 #[derive(Serialize, ToSchema)]
 pub(super) struct ListView {
     repositories: Vec<Entry>,
@@ -104,6 +101,18 @@ enum Source {
     Nothing,
 }
 
+impl Source {
+    /// What page tokens are for: a place in one list says nothing in another (AZ-10).
+    fn listing(&self) -> String {
+        match self {
+            Self::Namespace(id) => format!("repositories of namespace {id}"),
+            Self::All => "repositories".to_owned(),
+            Self::Starred(user) => format!("repositories starred by user {user}"),
+            Self::Nothing => "no repositories".to_owned(),
+        }
+    }
+}
+
 pub(super) async fn list(context: Context) -> Answer {
     let namespace = context.text("namespace");
     let (starred, public) = (
@@ -153,7 +162,7 @@ pub(super) async fn list(context: Context) -> Answer {
     let key = context.state.accounts.seal_key();
     let view = ListView {
         repositories: entries.collect(),
-        next_page: next.map(|position| cursor::seal(key, LIST, &position)),
+        next_page: next.map(|position| cursor::seal(key, &source.listing(), &position)),
     };
     Ok(json::spaced(StatusCode::OK, &view))
 }
@@ -168,7 +177,7 @@ async fn collect(
     let token = context.query();
     let token = token.value("next_page");
     let mut after = token
-        .and_then(|token| cursor::open(key, LIST, &token))
+        .and_then(|token| cursor::open(key, &source.listing(), &token))
         .unwrap_or_default();
     let (mut page, mut looked_at) = (Vec::new(), 0);
     loop {

@@ -8,6 +8,7 @@ mod credential;
 mod doomed;
 mod id;
 mod immutability;
+mod job;
 mod label;
 mod log_entry;
 mod log_kind;
@@ -17,6 +18,7 @@ mod notice;
 mod oauth;
 mod permission;
 mod proxy_cache;
+mod prune;
 mod recency;
 mod repository;
 mod review;
@@ -40,6 +42,7 @@ pub use id::{
     TeamId, UserId,
 };
 pub use immutability::{ImmutabilityPolicy, PolicyScope};
+pub use job::{Job, JobRecord};
 pub use label::{LabelMedia, LabelRecord, LabelSource};
 pub use log_entry::{LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
@@ -49,6 +52,7 @@ pub use notice::{MessageFormat, MessageRecord, NoticeKind, NoticeRecord, Severit
 pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord};
 pub use permission::{Grantee, PrototypeRecord, Role};
 pub use proxy_cache::{ProxyAccountRecord, ProxyCacheRecord};
+pub use prune::{Age, PrunePolicy, PruneRule};
 pub use recency::{RecencyRecord, Unit};
 pub use repository::{
     NamespaceKind, NamespaceRecord, RepositoryRecord, RepositoryState, Visibility,
@@ -60,7 +64,7 @@ pub use service_key::{ApprovalKind, ServiceKeyApproval, ServiceKeyRecord};
 pub use size::ByteSize;
 pub use tag::{TagLifetime, TagList, TagPlace, TagRecord};
 pub use team::{InvitationRecord, Invitee, Member, TeamRecord, TeamRole};
-pub use time::{Clock, Timestamp};
+pub use time::{Clock, ForwardTime, Timestamp};
 pub use upstream::{
     Credentials, PasswordSource, PlatformPolicy, ProxyChoice, UpstreamName, UpstreamRule,
 };

@@ -117,9 +117,65 @@ impl Clock {
     }
 }
 
+/// The clock's time, but that it never goes back: where the clock was set back, it goes on from where
+/// it was, at the clock's pace, until the clock has caught up.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardTime {
+    latest: Option<Timestamp>,
+    /// How far it is ahead of the clock.
+    ahead: Duration,
+}
+
+impl ForwardTime {
+    /// One that goes on behind a time that was kept.
+    pub const fn behind(latest: Option<Timestamp>) -> Self {
+        Self {
+            latest,
+            ahead: Duration::ZERO,
+        }
+    }
+
+    /// The time, the clock being at `now`.
+    pub fn at(&mut self, now: Timestamp) -> Timestamp {
+        let latest = self.latest.unwrap_or(now);
+        if now >= latest {
+            self.ahead = Duration::ZERO;
+        }
+        let mut time = now + self.ahead;
+        if time < latest {
+            // Behind, not beside: what happened before the jump happened before.
+            let next = latest + Duration::from_millis(1);
+            self.ahead += next.since(time);
+            time = next;
+        }
+        self.latest = Some(time);
+        time
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn forward_time_never_goes_back_and_goes_on_with_the_clock() {
+        let mut time = ForwardTime::default();
+        assert_eq!(time.at(at(100)), at(100));
+        assert_eq!(time.at(at(5000)), at(5000), "the clock jumps ahead");
+        let behind = |seconds, millis| at(seconds) + Duration::from_millis(millis);
+        assert_eq!(time.at(at(101)), behind(5000, 1), "and back");
+        assert_eq!(time.at(at(103)), behind(5002, 1));
+        assert_eq!(time.at(at(50)), behind(5002, 2), "and back again");
+        assert_eq!(time.at(at(51)), behind(5003, 2));
+        assert_eq!(time.at(at(6000)), at(6000), "it has caught up");
+        assert_eq!(time.at(at(6001)), at(6001));
+        let mut kept = ForwardTime::behind(Some(at(9000)));
+        assert_eq!(kept.at(at(100)), behind(9000, 1));
+    }
 
     #[test]
     fn times_are_read_as_they_are_shown() {

@@ -7,10 +7,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::{Error, Registry};
-use crate::model::{RepositoryId, Timestamp, Unit};
+use crate::model::{ForwardTime, RepositoryId, Timestamp, Unit};
 use crate::oci::Tag;
 use crate::quota;
 use crate::store;
@@ -37,34 +36,7 @@ type Validated = ((RepositoryId, Tag), Timestamp);
 struct Pending {
     used: HashMap<Unit, Timestamp>,
     validated: HashMap<(RepositoryId, Tag), Timestamp>,
-    time: UseTime,
-}
-
-/// The clock's time, but that it never goes back: where the clock was set back, it goes on from where
-/// it was, at the clock's pace, until the clock has caught up.
-#[derive(Default)]
-struct UseTime {
-    latest: Option<Timestamp>,
-    /// How far it is ahead of the clock.
-    ahead: Duration,
-}
-
-impl UseTime {
-    fn at(&mut self, now: Timestamp) -> Timestamp {
-        let latest = self.latest.unwrap_or(now);
-        if now >= latest {
-            self.ahead = Duration::ZERO;
-        }
-        let mut time = now + self.ahead;
-        if time < latest {
-            // Behind, not beside: what was used before the jump was used before.
-            let next = latest + Duration::from_millis(1);
-            self.ahead += next.since(time);
-            time = next;
-        }
-        self.latest = Some(time);
-        time
-    }
+    time: ForwardTime,
 }
 
 impl Recency {
@@ -127,8 +99,8 @@ impl Registry {
     pub async fn recall_uses(&self) -> Result<(), Error> {
         let latest = self.inner.store.read(|tx| tx.settings().number(LATEST_USE));
         if let Some(latest) = latest.await? {
-            let latest = i64::try_from(latest).unwrap_or(i64::MAX);
-            self.inner.recency.lock().time.latest = Some(Timestamp::from_millis(latest));
+            let latest = Timestamp::from_millis(i64::try_from(latest).unwrap_or(i64::MAX));
+            self.inner.recency.lock().time = ForwardTime::behind(Some(latest));
         }
         Ok(())
     }
@@ -227,27 +199,4 @@ fn is_held(tx: &mut store::WriteTx<'_>, unit: &Unit) -> Result<bool, store::Erro
         .record(unit.repository, &unit.digest)?
         .is_some()
         || tx.blobs().is_linked(unit.repository, &unit.digest)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1000)
-    }
-
-    #[test]
-    fn the_time_of_uses_never_goes_back_and_goes_on_with_the_clock() {
-        let mut time = UseTime::default();
-        assert_eq!(time.at(at(100)), at(100));
-        assert_eq!(time.at(at(5000)), at(5000), "the clock jumps ahead");
-        let behind = |seconds, millis| at(seconds) + Duration::from_millis(millis);
-        assert_eq!(time.at(at(101)), behind(5000, 1), "and back");
-        assert_eq!(time.at(at(103)), behind(5002, 1));
-        assert_eq!(time.at(at(50)), behind(5002, 2), "and back again");
-        assert_eq!(time.at(at(51)), behind(5003, 2));
-        assert_eq!(time.at(at(6000)), at(6000), "it has caught up");
-        assert_eq!(time.at(at(6001)), at(6001));
-    }
 }

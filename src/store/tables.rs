@@ -58,6 +58,8 @@ tables! {
     StarCounts = "star_counts.v1",
     /// (namespace or repository, uuid) → `ImmutabilityPolicy`
     ImmutabilityPolicies = "immutability_policies.v1",
+    /// (namespace or repository, uuid) → `PrunePolicy`
+    PrunePolicies = "prune_policies.v1",
 
     /// namespace → `ProxyCacheRecord`: what it caches by the API
     ProxyCaches = "proxy_caches.v1",
@@ -203,6 +205,11 @@ tables! {
     NoticesAbout = "notices_about.v1",
     /// sequence → `MessageRecord`: messages to everyone
     Messages = "messages.v1",
+
+    /// job → `JobRecord`: what is to be done by the clock
+    Jobs = "jobs.v1",
+    /// (due, job) → (): the earliest first
+    JobOrder = "job_order.v1",
 
     /// (due, `Review`) → (): what the collector looks at, and when
     Reviews = "reviews.v1",

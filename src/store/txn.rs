@@ -24,7 +24,7 @@ use super::{
     Purges, Recency, Referrers, Repositories, Reviews, Robots, Settings, SigningKeys, Stars, Tags,
     Teams, Usage, Users, codec,
 };
-use super::{ProxyCaches, ServiceKeys};
+use super::{Jobs, ProxyCaches, PrunePolicies, ServiceKeys};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -105,6 +105,10 @@ nouns! {
     stars: Stars,
     /// By what tags become immutable.
     immutability: Immutability,
+    /// What is to be done by the clock.
+    jobs: Jobs,
+    /// By what tags end by themselves.
+    prune_policies: PrunePolicies,
     /// Labels of manifests.
     labels: Labels,
     /// People.

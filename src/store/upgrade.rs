@@ -10,9 +10,9 @@ use crate::model::{
     Actor, AppTokenId, AppTokenRecord, ImmutabilityPolicy, InvitationRecord, LabelRecord,
     LinkRecord, LogEntry, ManifestRecord, MessageRecord, NamespaceId, NamespaceKind, NamespaceName,
     NamespaceRecord, NoticeRecord, OauthApplicationId, OauthApplicationRecord,
-    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, RecencyRecord,
-    RepositoryId, RepositoryRecord, RobotId, Role, SigningKeyRecord, TagLifetime, TagPlace,
-    TagRecord, TeamId, TeamRecord, TeamRole, Timestamp, UserId, UserRecord,
+    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, PrunePolicy,
+    RecencyRecord, RepositoryId, RepositoryRecord, RobotId, Role, SigningKeyRecord, TagLifetime,
+    TagPlace, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp, UserId, UserRecord,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -20,6 +20,7 @@ impl Stored for u64 {}
 impl Stored for AppTokenId {}
 impl Stored for AppTokenRecord {}
 impl Stored for ImmutabilityPolicy {}
+impl Stored for crate::model::JobRecord {}
 impl Stored for LabelRecord {}
 impl Stored for LinkRecord {}
 impl Stored for LogEntry {}
@@ -32,6 +33,7 @@ impl Stored for OauthAssignmentRecord {}
 impl Stored for OauthTokenId {}
 impl Stored for OauthTokenRecord {}
 impl Stored for PrototypeRecord {}
+impl Stored for PrunePolicy {}
 impl Stored for NoticeRecord {}
 impl Stored for crate::model::ProxyCacheRecord {}
 impl Stored for RecencyRecord {}

@@ -5,6 +5,7 @@
 //! that nothing needs a terminator and no prefix matches its neighbour. Keys of one noun that are many stand
 //! in a file of their own below.
 
+mod jobs;
 mod logs;
 mod notices;
 mod oauth;
@@ -14,6 +15,7 @@ mod tags;
 
 use std::ops::Bound;
 
+pub(super) use jobs::*;
 pub(super) use logs::*;
 pub(super) use notices::*;
 pub(super) use oauth::*;

@@ -32,6 +32,18 @@ pub(in crate::store) fn policy(scope: PolicyScope, id: Uuid) -> Key {
     [&policies(scope)[..], &id.0].concat()
 }
 
+/// The scope and the id in a key of [`policy`].
+pub(in crate::store) fn read_policy(key: &[u8]) -> Option<(PolicyScope, Uuid)> {
+    let (scope, uuid) = key.split_last_chunk()?;
+    let (&kind, id) = scope.split_first()?;
+    let scope = match (kind, read_number(id)?) {
+        (1, id) => PolicyScope::Namespace(NamespaceId(id)),
+        (2, id) => PolicyScope::Repository(RepositoryId(id)),
+        _ => return None,
+    };
+    Some((scope, Uuid(*uuid)))
+}
+
 /// A label of a manifest in a repository.
 pub(in crate::store) fn label(repository: RepositoryId, digest: &Digest, id: Uuid) -> Key {
     [&content(repository, digest)[..], &id.0].concat()

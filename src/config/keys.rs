@@ -27,7 +27,7 @@ pub enum Form {
     Durations,
     Hosts,
     List,
-    /// Media types with lists of media types.
+    /// Named things, such as media types with lists of media types.
     Map,
     Networks,
     Number,
@@ -386,6 +386,41 @@ pub const KEYS: &[Key] = &[
         "10 MiB/s",
         Restart,
         "Most bytes a second read for that; none for no bound",
+    ),
+    key(
+        "DEFAULT_NAMESPACE_AUTOPRUNE_POLICY",
+        Form::Map,
+        "(none)",
+        Live,
+        "Policy by which tags of every local namespace end",
+    ),
+    key(
+        "AUTO_PRUNING_DEFAULT_POLICY_POLL_PERIOD",
+        Form::Seconds,
+        "86400",
+        Restart,
+        "How often that policy is followed",
+    ),
+    key(
+        "AUTOPRUNE_TASK_RUN_MINIMUM_INTERVAL_MINUTES",
+        Form::Number,
+        "60",
+        Restart,
+        "How often a namespace's own policies are followed at most, in minutes",
+    ),
+    key(
+        "AUTO_PRUNING_POLL_PERIOD",
+        Form::Seconds,
+        "30",
+        Restart,
+        "How often the queue of jobs is looked at",
+    ),
+    key(
+        "AUTO_PRUNING_BATCH_SIZE",
+        Form::Number,
+        "10",
+        Restart,
+        "Most jobs begun in that time",
     ),
     key(
         "LIBRARY_NAMESPACE",

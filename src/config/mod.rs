@@ -30,6 +30,7 @@ mod keys;
 mod logging;
 mod outbound;
 mod people;
+mod prune;
 mod pushes;
 mod quay_keys;
 mod registry_mirrors;
@@ -56,6 +57,7 @@ pub use keys::{Form, KEYS, Key, Reload};
 pub use logging::LogConfig;
 pub use outbound::{AllowedHost, OutboundConfig};
 pub use people::PeopleConfig;
+pub use prune::PruneConfig;
 pub use pushes::{Artifacts, Closed, PushConfig};
 pub use registry_mirrors::RegistryMirror;
 pub use retention::RetentionConfig;
@@ -107,6 +109,7 @@ pub struct Config {
     pub offline: bool,
     pub pushes: PushConfig,
     pub retention: RetentionConfig,
+    pub prune: PruneConfig,
     pub access: AccessConfig,
     pub people: PeopleConfig,
     pub web: WebConfig,
@@ -217,6 +220,7 @@ impl Config {
             log: LogConfig::read(fields, report),
             offline: offline.unwrap_or(false),
             retention: RetentionConfig::read(fields, features.garbage_collection, report),
+            prune: PruneConfig::read(fields, report),
             access: AccessConfig::read(fields, &features, report),
             people: PeopleConfig::read(fields, &features, report),
             web: WebConfig::read(fields, report),

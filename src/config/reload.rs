@@ -63,6 +63,19 @@ const FIXED: &[Difference] = &[
     ("SCRUB_BANDWIDTH", |one, other| {
         one.retention.scrub_bandwidth != other.retention.scrub_bandwidth
     }),
+    ("AUTO_PRUNING_DEFAULT_POLICY_POLL_PERIOD", |one, other| {
+        one.prune.policy_interval != other.prune.policy_interval
+    }),
+    (
+        "AUTOPRUNE_TASK_RUN_MINIMUM_INTERVAL_MINUTES",
+        |one, other| one.prune.least_interval != other.prune.least_interval,
+    ),
+    ("AUTO_PRUNING_POLL_PERIOD", |one, other| {
+        one.prune.poll != other.prune.poll
+    }),
+    ("AUTO_PRUNING_BATCH_SIZE", |one, other| {
+        one.prune.batch != other.prune.batch
+    }),
     ("LIBRARY_NAMESPACE", |one, other| {
         differ(one.access.library.as_ref(), other.access.library.as_ref())
     }),

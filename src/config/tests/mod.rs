@@ -6,6 +6,7 @@ mod documented;
 mod local;
 mod overrides;
 mod people;
+mod prune;
 mod reloads;
 
 use super::*;

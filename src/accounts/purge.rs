@@ -130,6 +130,7 @@ fn empty_namespace(tx: &mut WriteTx<'_>, id: NamespaceId) -> Result<usize, store
         return Ok(told);
     }
     tx.immutability().clear(PolicyScope::Namespace(id))?;
+    tx.prune_policies().clear(PolicyScope::Namespace(id))?;
     tx.prototypes().clear(id)
 }
 

@@ -13,7 +13,7 @@ use crate::accounts::{self, Accounts, NewOrganization};
 use crate::auth::{self, Auth, AuthConfig};
 use crate::blob::BlobStore;
 use crate::config::{Artifacts, Config};
-use crate::jobs::{self, Intervals};
+use crate::jobs::{self, Intervals, PruneTimes};
 use crate::model::{ByteSize, Clock, NamespaceId, NamespaceKind, NamespaceName};
 use crate::notify::{self, Audit, Inbox, Messages};
 use crate::oci::ArtifactTypes;
@@ -42,6 +42,8 @@ pub(super) struct Services {
     /// How fast a scrub reads if nothing is said (`SCRUB_BANDWIDTH`).
     pub(super) scrub_bandwidth: Option<ByteSize>,
     pub(super) http_metrics: http::Metrics,
+    pub(super) prune_times: PruneTimes,
+    queue_batch: usize,
     jobs_metrics: jobs::Metrics,
     quota_metrics: quota::Metrics,
     /// Last, so that the data directory is free only when nothing here uses it any more.
@@ -136,6 +138,12 @@ impl Services {
             proxy,
             disk_reserve,
             scrub_bandwidth: config.retention.scrub_bandwidth,
+            prune_times: PruneTimes {
+                enabled: config.features.auto_prune,
+                own: config.prune.least_interval,
+                configured: config.prune.policy_interval,
+            },
+            queue_batch: config.prune.batch,
             lock: Arc::new(lock),
         })
     }
@@ -157,6 +165,8 @@ impl Services {
             scrub_pace: Pace {
                 bytes_per_second: self.scrub_bandwidth.map(ByteSize::bytes),
             },
+            prune_times: self.prune_times,
+            queue_batch: self.queue_batch,
             intervals,
             reread_files: Arc::new(reread_files),
         }
@@ -184,6 +194,7 @@ pub(super) fn rules(config: &Config) -> registry::Rules {
         labeled: config.retention.labeled,
         permanently_delete: config.retention.permanently_delete,
         immutable_tags: config.features.immutable_tags,
+        prune: config.prune.policy.clone(),
     }
 }
 
@@ -192,6 +203,7 @@ pub(super) fn intervals(config: &Config) -> Intervals {
     Intervals {
         collection: config.retention.collect_every,
         scrub: config.retention.scrub_every,
+        queue: config.prune.poll,
         ..Intervals::default()
     }
 }

@@ -3,9 +3,23 @@
 //! Started by `app`. Each loop does one thing, says in the log when that fails, and tries again at its
 //! next turn; none of them is the reason that a request waits. A loop that is in the middle of its
 //! work when the process ends is given up: everything it does is safe to be cut off.
+//!
+//! What must not be forgotten, or has much to do for many, goes through a queue that lies in the store
+//! (`model::Job`):
+//!
+//! ```text
+//!  a change (a policy is made) ─▶ the queue, in its transaction ─▶ run ─▶ done, again later, or tried again
+//!  schedule (the calendar)     ─▶                                  held by lease while it is done
+//! ```
 
+mod lease;
 mod metrics;
+mod prune;
 mod rounds;
+mod run;
+mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +34,7 @@ use crate::quota;
 use crate::registry::{Pace, Registry};
 
 pub use metrics::Metrics;
+pub use prune::PruneTimes;
 pub use rounds::Rounds;
 
 /// How often the loops turn.
@@ -41,8 +56,8 @@ pub struct Intervals {
     pub leftovers: Duration,
     /// Everything is read back and compared with its digest (DK-07); `None`: never.
     pub scrub: Option<Duration>,
-    /// Lines of the usage log that are older than they are kept go.
-    pub rotation: Duration,
+    /// The queue of jobs is looked at (`AUTO_PRUNING_POLL_PERIOD`).
+    pub queue: Duration,
     /// The keys that tokens are signed with are looked at.
     pub keys: Duration,
     /// Certificates are looked at for changes. Passwords need no loop: `upstream` looks at their
@@ -61,7 +76,7 @@ impl Default for Intervals {
             collection: Some(Duration::from_secs(30)),
             leftovers: Duration::from_secs(24 * 3600),
             scrub: Some(Duration::from_secs(30 * 24 * 3600)),
-            rotation: Duration::from_secs(12 * 3600),
+            queue: Duration::from_secs(30),
             keys: Duration::from_secs(3600),
             files: Duration::from_secs(30),
         }
@@ -79,6 +94,9 @@ pub struct Parts {
     pub audit: Audit,
     /// How fast content is read back.
     pub scrub_pace: Pace,
+    pub prune_times: PruneTimes,
+    /// Most jobs begun each time that the queue is looked at (`AUTO_PRUNING_BATCH_SIZE`).
+    pub queue_batch: usize,
     pub intervals: Intervals,
     /// Looks at certificate files again; runs on the blocking pool.
     pub reread_files: Arc<dyn Fn() + Send + Sync>,
@@ -100,6 +118,8 @@ impl Jobs {
             auth,
             audit,
             scrub_pace,
+            prune_times,
+            queue_batch,
             intervals,
             reread_files,
         } = parts;
@@ -112,13 +132,16 @@ impl Jobs {
             auth,
             audit,
             scrub_pace,
+            prune_times,
         };
         let mut loops = JoinSet::new();
         loops.spawn(flush(rounds.clone(), intervals.flush));
         loops.spawn(write_noted(rounds.clone(), intervals.flush));
-        let first = intervals.first_sweep;
-        let rotate = Rounds::rotate_logs;
-        loops.spawn(every(first, intervals.rotation, rounds.clone(), rotate));
+        let pace = run::Pace {
+            poll: intervals.queue,
+            batch: queue_batch,
+        };
+        loops.spawn(work(rounds.clone(), pace));
         loops.spawn(every(
             intervals.relief,
             intervals.relief,
@@ -211,4 +234,23 @@ async fn write_noted(rounds: Rounds, pause: Duration) {
         }
         rounds.write_noted().await;
     }
+}
+
+/// Opens the queue, keeps the calendar, and has done what is due.
+async fn work(rounds: Rounds, pace: run::Pace) {
+    let registry = &rounds.registry;
+    let (store, clock) = (registry.store().clone(), registry.clock().clone());
+    let queue = loop {
+        match lease::Queue::open(store.clone(), clock.clone()).await {
+            Ok(queue) => break queue,
+            Err(error) => tracing::warn!(%error, "the queue of jobs could not be opened"),
+        }
+        tokio::time::sleep(pace.poll).await;
+    };
+    rounds.queue_prunes(&queue).await;
+    let carry_out = move |job, progress| rounds.clone().carry_out(job, progress);
+    tokio::join!(
+        schedule::keep(schedule::CALENDAR, queue.clone()),
+        run::run(queue, pace, carry_out),
+    );
 }

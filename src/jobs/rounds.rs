@@ -1,9 +1,12 @@
 //! One turn of each loop.
 
-use super::Metrics;
+use super::lease::Outcome;
 use super::metrics::clamp;
+use super::run::Progress;
+use super::{Metrics, PruneTimes};
 use crate::accounts::Accounts;
 use crate::auth::Auth;
+use crate::model::Job;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
@@ -23,6 +26,7 @@ pub struct Rounds {
     pub auth: Auth,
     pub audit: Audit,
     pub scrub_pace: Pace,
+    pub prune_times: PruneTimes,
 }
 
 impl Rounds {
@@ -43,12 +47,24 @@ impl Rounds {
         }
     }
 
+    /// Does a job of the queue.
+    pub(super) async fn carry_out(self, job: Job, progress: Progress) -> Outcome {
+        match job {
+            Job::Prune(namespace) => self.prune(namespace, &progress).await,
+            Job::PruneAll => self.prune_all(&progress).await,
+            Job::RotateLogs => self.rotate_logs().await,
+        }
+    }
+
     /// Removes lines of the usage log that are older than they are kept (SC-098).
-    pub async fn rotate_logs(self) {
+    async fn rotate_logs(&self) -> Outcome {
         match self.audit.rotate().await {
-            Ok(0) => {}
-            Ok(lines) => tracing::info!(lines, "old lines of the usage log went"),
-            Err(error) => tracing::warn!(%error, "old lines of the usage log could not be removed"),
+            Ok(0) => Outcome::Done,
+            Ok(lines) => {
+                tracing::info!(lines, "old lines of the usage log went");
+                Outcome::Done
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
         }
     }
 

@@ -41,6 +41,8 @@ pub enum Error {
     Label(#[from] LabelFault),
     #[error(transparent)]
     Policy(#[from] PolicyFault),
+    #[error(transparent)]
+    Prune(#[from] PruneFault),
     /// A conditional push whose condition does not hold.
     #[error("the tag {tag} is there already, or points elsewhere than the request expects")]
     Precondition { tag: Tag },
@@ -106,4 +108,24 @@ pub enum PolicyFault {
     Duplicate,
     #[error("there are up to 50 policies")]
     TooMany,
+}
+
+/// What is wrong with a policy by which tags are to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PruneFault {
+    #[error("there is no such policy")]
+    Unknown,
+    /// Quay's words, as those of the next.
+    #[error(
+        "Existing policy with same values for this namespace, duplicate policies are not permitted"
+    )]
+    OfNamespace,
+    #[error(
+        "Existing policy with same values for this repository, duplicate policies are not permitted"
+    )]
+    OfRepository,
+    #[error("there are up to 50 policies")]
+    TooMany,
+    #[error("tags of a cache follow its upstream; what is not used goes by itself")]
+    Cache,
 }

@@ -15,6 +15,9 @@ pub struct Metrics {
     changed: [IntCounter; Changed::ALL.len()],
     /// Time that a transaction of the collector holds the writer.
     pub gc_transaction_seconds: Histogram,
+    /// The same of a transaction that ends tags by policies.
+    pub prune_transaction_seconds: Histogram,
+    pub pruned_tags: IntCounter,
     reviews: IntCounter,
     collected_manifests: IntCounter,
     collected_blobs: IntCounter,
@@ -80,7 +83,18 @@ impl Metrics {
         );
         let seconds = Histogram::with_opts(seconds.buckets(TRANSACTION_SECONDS.to_vec()))?;
         registry.register(Box::new(seconds.clone()))?;
+        let pruning = HistogramOpts::new(
+            "entrepot_registry_prune_transaction_seconds",
+            "Time that a transaction of a prune run holds the writer.",
+        );
+        let pruning = Histogram::with_opts(pruning.buckets(TRANSACTION_SECONDS.to_vec()))?;
+        registry.register(Box::new(pruning.clone()))?;
         Ok(Self {
+            prune_transaction_seconds: pruning,
+            pruned_tags: counter(
+                "entrepot_registry_pruned_tags_total",
+                "Tags that ended by policies.",
+            )?,
             changed: Changed::ALL.map(|changed| changes.with_label_values(&[changed.label()])),
             gc_transaction_seconds: seconds,
             reviews: counter(

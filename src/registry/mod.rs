@@ -22,7 +22,9 @@ mod lookup;
 mod manifest_labels;
 mod metrics;
 mod mount;
+mod patterns;
 mod pointing;
+mod prune;
 mod push;
 mod recency;
 mod reclaim;
@@ -53,7 +55,7 @@ use arc_swap::ArcSwap;
 pub use catalogue::{Catalogue, Catalogued};
 pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;
-pub use error::{Error, LabelFault, PolicyFault};
+pub use error::{Error, LabelFault, PolicyFault, PruneFault};
 pub use gc::{Budget, GcReport};
 pub use holdings::{HeldTag, Holding};
 pub use hot::{HeldManifest, HotTag};
@@ -61,6 +63,7 @@ pub use layers::{LayerView, ManifestView};
 pub use listing::{Asked, Facts};
 pub use lookup::HeldBlob;
 pub use metrics::Metrics;
+pub use prune::{Follow, Origin, Prune, PruneStep, PruneWalk, PrunedTag, Pruning, Why};
 pub use push::{Condition, Push};
 pub use reclaim::Protected;
 pub use rules::Rules;
@@ -103,7 +106,7 @@ struct Inner {
     /// The namespaces whose content may be evicted, and by which policy.
     policies: ArcSwap<HashMap<NamespaceId, Policy>>,
     rules: ArcSwap<Rules>,
-    patterns: immutability::Patterns,
+    patterns: patterns::Patterns,
     uploads: uploads::Uploads,
     metrics: Metrics,
 }
@@ -152,7 +155,7 @@ impl Registry {
                 in_flight: reclaim::InFlight::default(),
                 policies: ArcSwap::default(),
                 rules: ArcSwap::from_pointee(rules),
-                patterns: immutability::Patterns::new(),
+                patterns: patterns::Patterns::new(),
                 uploads: uploads::Uploads::new(&session_secret),
                 metrics,
             }),

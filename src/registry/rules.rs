@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::PrunePolicy;
+
 /// Rules that hold for every local repository.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rules {
@@ -27,6 +29,8 @@ pub struct Rules {
     pub permanently_delete: bool,
     /// Policies and labels make tags immutable (`FEATURE_IMMUTABLE_TAGS`).
     pub immutable_tags: bool,
+    /// By what tags of every local namespace end (`DEFAULT_NAMESPACE_AUTOPRUNE_POLICY`).
+    pub prune: Option<PrunePolicy>,
 }
 
 impl Default for Rules {
@@ -47,6 +51,7 @@ impl Default for Rules {
             ),
             permanently_delete: false,
             immutable_tags: true,
+            prune: None,
         }
     }
 }

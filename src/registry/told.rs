@@ -1,10 +1,10 @@
 //! What the lines of the usage log say of where something was done.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Error;
 use crate::model::{
-    LogEntry, LogKind, NamespaceId, NamespaceName, Performer, RepositoryId, Timestamp,
+    LogEntry, LogKind, NamespaceId, NamespaceName, Performer, PolicyScope, RepositoryId, Timestamp,
 };
 use crate::oci::RepositoryName;
 use crate::store::ReadTx;
@@ -44,5 +44,28 @@ impl Told {
         LogEntry::new(kind, at, by)
             .of_repository(self.namespace_id, self.repository)
             .with(more)
+    }
+}
+
+/// A line that is filed under a scope, with its names.
+pub(super) fn scope_line(
+    tx: &ReadTx,
+    scope: PolicyScope,
+    kind: LogKind,
+    (at, by): (Timestamp, &Performer),
+    more: Value,
+) -> Result<LogEntry, Error> {
+    match scope {
+        PolicyScope::Repository(repository) => {
+            let told = Told::of(tx, repository)?;
+            let names = json!({"namespace": told.namespace, "repo": told.name});
+            Ok(told.line(kind, at, by, names).with(more))
+        }
+        PolicyScope::Namespace(namespace) => {
+            let record = tx.namespaces().record(namespace)?;
+            let name = record.ok_or(Error::NameUnknown)?.name;
+            let line = LogEntry::new(kind, at, by).within(namespace);
+            Ok(line.with(json!({"namespace": name})).with(more))
+        }
     }
 }

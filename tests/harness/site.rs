@@ -103,6 +103,7 @@ impl Site {
         let intervals = Intervals {
             flush: never,
             first_sweep: never,
+            queue: never,
             ..Intervals::default()
         };
         Self::start_turning(intervals, adjust).await

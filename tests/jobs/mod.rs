@@ -1,5 +1,7 @@
 //! The loops, turning fast.
 
+mod pruning;
+
 use std::time::Duration;
 
 use entrepot::jobs::Intervals;
@@ -23,7 +25,7 @@ fn still() -> Intervals {
         collection: None,
         leftovers: never,
         scrub: Some(never),
-        rotation: never,
+        queue: never,
         keys: never,
         files: never,
     }

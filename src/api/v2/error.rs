@@ -211,7 +211,7 @@ impl From<registry::Error> for Failure {
             E::BlobInUse { .. } => Self::method(READ, error.to_string()),
             E::ReadOnly => Self::method("", error.to_string()),
             // What only the API asks for.
-            E::Exists | E::ExpiryPast | E::Label(_) | E::Policy(_) => {
+            E::Exists | E::ExpiryPast | E::Label(_) | E::Policy(_) | E::Prune(_) => {
                 Self::new(ErrorCode::Denied, error.to_string())
             }
             E::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),

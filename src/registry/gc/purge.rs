@@ -71,8 +71,9 @@ fn purge_rows(tx: &mut WriteTx<'_>, gone: &mut Gone) -> Result<bool, store::Erro
         && !purge_content(tx, gone)?
         && !purge_people(tx, gone.repository)?
         && {
-            tx.immutability()
-                .clear(PolicyScope::Repository(gone.repository))?;
+            let scope = PolicyScope::Repository(gone.repository);
+            tx.immutability().clear(scope)?;
+            tx.prune_policies().clear(scope)?;
             tx.repositories().remove(gone.repository)?;
             true
         })

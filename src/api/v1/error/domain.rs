@@ -3,7 +3,7 @@
 
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
-use crate::registry::{LabelFault, PolicyFault};
+use crate::registry::{LabelFault, PolicyFault, PruneFault};
 use crate::{accounts, auth, notify, registry};
 
 impl From<auth::Error> for ApiError {
@@ -77,9 +77,11 @@ impl From<registry::Error> for ApiError {
                 Self::exception(ErrorKind::TagImmutable, text)
             }
             registry::Error::Label(LabelFault::Unknown)
-            | registry::Error::Policy(PolicyFault::Unknown) => Self::not_found(),
+            | registry::Error::Policy(PolicyFault::Unknown)
+            | registry::Error::Prune(PruneFault::Unknown) => Self::not_found(),
             registry::Error::Label(fault) => Self::refused(fault),
             registry::Error::Policy(fault) => Self::invalid(fault),
+            registry::Error::Prune(fault) => Self::invalid(fault),
             registry::Error::Exists
             | registry::Error::ExpiryPast
             | registry::Error::ManifestInvalid { .. }

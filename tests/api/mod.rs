@@ -4,6 +4,7 @@ mod aggregatelogs;
 mod application;
 mod apptoken;
 mod attack;
+mod autoprune;
 mod blobs;
 mod documents;
 mod error_types;

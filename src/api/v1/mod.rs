@@ -25,6 +25,7 @@ mod app_tokens;
 mod application_tokens;
 mod applications;
 mod authorizations;
+mod autoprune;
 mod body;
 mod context;
 mod cursor;
@@ -96,6 +97,7 @@ const RESOURCES: &[Resource] = &[
     application_tokens::routes,
     applications::routes,
     authorizations::routes,
+    autoprune::routes,
     discovery::routes,
     entity::routes,
     error_types::routes,

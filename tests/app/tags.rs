@@ -15,18 +15,23 @@ const REPO: &str = "local/team/app";
 const V1: &str = "local/team/app:v1";
 
 /// A server whose organisation `local` takes pushes from everyone, and a client.
-struct Stage {
-    place: Place,
+pub(super) struct Stage {
+    pub(super) place: Place,
     server: Process,
     client: Client,
 }
 
 impl Stage {
     async fn new() -> Self {
-        let place = Place::new(
+        Self::with("").await
+    }
+
+    /// The same with more in its configuration.
+    pub(super) async fn with(more: &str) -> Self {
+        let place = Place::new(&format!(
             "ANONYMOUS_PUSH: [local]\n\
-             PROXY_CACHES:\n- {organization: hub, upstream: docker.io, endpoint: \"http://127.0.0.1:9\"}\n",
-        );
+             PROXY_CACHES:\n- {{organization: hub, upstream: docker.io, endpoint: \"http://127.0.0.1:9\"}}\n{more}",
+        ));
         let server = place.serve().await;
         let client = Client::builder().no_proxy().build().unwrap();
         Self {
@@ -47,7 +52,7 @@ impl Stage {
     }
 
     /// Pushes an image as clients do: each blob by POST and PUT, then the manifest under the tag.
-    async fn push(&self, image: &Image, tag: &str) {
+    pub(super) async fn push(&self, image: &Image, tag: &str) {
         for blob in image.blobs() {
             let begun = self.ask(Method::POST, "blobs/uploads/", b"").await;
             assert_eq!(begun.status(), StatusCode::ACCEPTED);
@@ -92,7 +97,7 @@ impl Stage {
     }
 
     /// Ends the server; commands work on what it left.
-    async fn stop(self) -> Place {
+    pub(super) async fn stop(self) -> Place {
         let Self {
             place, mut server, ..
         } = self;

@@ -168,6 +168,21 @@ pub(super) enum SiteCommand {
         #[arg(long)]
         json: bool,
     },
+    /// End tags now by the policies of namespaces, repositories and the configuration
+    ///
+    /// A server does this by itself, every hour for each namespace that has policies. The tags that end are
+    /// listed with the reason; `entrepot tag restore` brings them back until the time machine ends.
+    Prune {
+        /// Namespace, or namespace/name of a repository [default: everything]
+        #[arg(value_name = "NAMESPACE[/REPOSITORY]")]
+        scope: Option<Target>,
+        /// Only list what would end, and why
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare what the store says with itself and with the files
     ///
     /// Exits with 1 if anything is wrong that was not repaired.

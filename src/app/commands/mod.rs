@@ -8,6 +8,7 @@ mod import_users;
 mod listing;
 mod output;
 mod password;
+mod prune;
 mod repository;
 mod robot;
 mod serve;
@@ -90,6 +91,11 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
         SiteCommand::Organization { command } => repository::organization(command, site, output),
         SiteCommand::Tag { command } => tag::run(command, site, output),
         SiteCommand::Gc { dry_run, json } => gc::run(dry_run, json, site, output),
+        SiteCommand::Prune {
+            scope,
+            dry_run,
+            json,
+        } => prune::run(scope, (dry_run, json), site, output),
         SiteCommand::Check { repair, json } => check::check(repair, json, site, output),
         SiteCommand::Scrub { bandwidth, json } => check::scrub(bandwidth, json, site, output),
     }

@@ -101,6 +101,11 @@ pub(in crate::app) enum Request {
     Collect {
         dry_run: bool,
     },
+    Prune {
+        /// A namespace or a repository; `None`: everything.
+        scope: Option<Target>,
+        dry_run: bool,
+    },
     Check {
         repair: bool,
     },
@@ -186,6 +191,7 @@ pub(in crate::app) enum Row {
     LocalOrganization(OrganizationRow),
     LocalTag(LocalTagRow),
     Lifetime(LifetimeRow),
+    Pruned(PrunedRow),
     Collected(CollectedRow),
     Finding(FindingRow),
     Checked(CheckedRow),
@@ -309,6 +315,17 @@ pub(in crate::app) struct FindingRow {
     pub(in crate::app) repairable: bool,
 }
 
+/// A tag that has ended by a policy, or would.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(in crate::app) struct PrunedRow {
+    pub(in crate::app) repository: RepositoryPath,
+    pub(in crate::app) tag: Tag,
+    pub(in crate::app) digest: Digest,
+    /// When it began to point there.
+    pub(in crate::app) since: Timestamp,
+    pub(in crate::app) reason: String,
+}
+
 /// What a collection did, or would do.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(in crate::app) struct CollectedRow {
@@ -371,6 +388,7 @@ impl Row {
             Self::LocalTag(row) => serde_json::to_value(row),
             Self::Lifetime(row) => serde_json::to_value(row),
             Self::LocalOrganization(row) => serde_json::to_value(row),
+            Self::Pruned(row) => serde_json::to_value(row),
             Self::Collected(row) => serde_json::to_value(row),
             Self::Finding(row) => serde_json::to_value(row),
             Self::Checked(row) => serde_json::to_value(row),
@@ -394,6 +412,7 @@ impl Row {
             Self::Robot(row) => vec![("created", Some(row.created))],
             Self::Repository(row) => vec![("created", Some(row.created))],
             Self::LocalOrganization(row) => vec![("created", Some(row.created))],
+            Self::Pruned(row) => vec![("since", Some(row.since))],
             Self::Collected(row) => vec![("next_review", row.next_review)],
             Self::LocalTag(row) => vec![("since", Some(row.since)), ("expires", row.expires)],
             Self::Lifetime(row) => vec![

@@ -9,6 +9,7 @@ mod content;
 mod findings;
 mod grants;
 mod message;
+mod prune;
 mod repositories;
 mod robots;
 mod tags;
@@ -26,6 +27,7 @@ pub(super) use message::{
 pub(super) use target::{GranteeName, Rate, RepositoryPath, Target};
 
 use super::assemble::Services;
+use crate::registry::Prune;
 
 /// Frames that wait for a slow reader.
 const FRAMES: usize = 64;
@@ -118,6 +120,10 @@ async fn carry_out(
         Request::Status {} => upkeep::status(services, report).await,
         Request::Collect { dry_run: false } => upkeep::collect(services, report).await,
         Request::Collect { dry_run: true } => upkeep::collectable(services, report).await,
+        Request::Prune { scope, dry_run } => {
+            let mode = if *dry_run { Prune::Tell } else { Prune::End };
+            prune::prune(services, scope.as_ref(), mode, report).await
+        }
         Request::Check { repair } => upkeep::check(services, *repair, report).await,
         Request::Scrub { bandwidth } => upkeep::scrub(services, *bandwidth, report).await,
         Request::CreateUser(new) => accounts::create_user(services, new).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use entrepot::config::Config;
 use entrepot::jobs::Intervals;
-use entrepot::model::{PrunePolicy, PruneRule, RepositoryState, UserId};
+use entrepot::model::{Job, PrunePolicy, PruneRule, RepositoryState, UserId};
 use entrepot::oci::Tag;
 use serde_json::{Value, json};
 
@@ -413,7 +413,8 @@ async fn without_the_feature_nothing_ends() {
     until("the job to be dropped", async || {
         let store = stage.site.registry().store();
         let jobs = store.scan(|tx| tx.jobs().list(None, 9)).await.unwrap();
-        jobs.is_empty()
+        // That of the configuration's policy waits for its day.
+        !jobs.iter().any(|(job, _)| matches!(job, Job::Prune(_)))
     })
     .await;
     assert_eq!(stage.tags(APP).await, ["v1", "v2"]);
@@ -433,7 +434,7 @@ async fn many_tags_end_a_few_at_a_time() {
     let id = stage.site.repository_id(APP).await;
     let digest = image.digest();
     let by = entrepot::model::Performer::SYSTEM;
-    for count in 1..1_201 {
+    for count in 1..621 {
         let tag = format!("v{count}").parse().unwrap();
         let registry = stage.site.registry();
         registry.retag(id, &tag, &digest, &by).await.unwrap();
@@ -441,10 +442,10 @@ async fn many_tags_end_a_few_at_a_time() {
     stage
         .add(REPOSITORY, json!({"method": "number_of_tags", "value": 3}))
         .await;
-    stage.left(APP, &["v1198", "v1199", "v1200"]).await;
+    stage.left(APP, &["v618", "v619", "v620"]).await;
     let ended = stage
         .site
         .metric("entrepot_registry_pruned_tags_total", &[])
         .await;
-    assert_eq!(ended, 1_198.0);
+    assert_eq!(ended, 618.0);
 }

@@ -58,7 +58,7 @@ fn the_policy_has_the_form_that_quay_has() {
 fn what_is_no_policy_is_named_with_its_line() {
     for (text, line, expected) in [
         ("  method: size\n  value: 1\n", 2, "is no method; write"),
-        ("  method: number_of_tags\n", 1, "value: is missing"),
+        ("  method: number_of_tags\n", 2, "value: is missing"),
         ("  method: number_of_tags\n  value: 0\n", 3, "out of range"),
         (
             "  method: creation_date\n  value: 7\n",

@@ -72,6 +72,10 @@
 //! **Deletion.** One transaction: the tag ends, or the manifest is marked and all its tags end; a lifetime is
 //! written from which it can be restored, and a review for when it no longer can. The bytes stay.
 //!
+//! **Pruning.** A policy that is made puts a job on the queue, in its transaction. `jobs` takes it off by lease and
+//! has `registry::prune` walk through the namespace: tags are read newest first, the policies choose, and what is
+//! chosen ends as if somebody had deleted it, a few tags a transaction. Then the job waits for its next turn.
+//!
 //! **Collection.** Whoever may make something unneeded has written a review `(due, what)` in the same
 //! transaction. `jobs` turns `registry::gc`, which takes reviews that are due in short transactions: still needed,
 //! put off, or removed, row first, file after, under the lock that publication of the same digest takes.

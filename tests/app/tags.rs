@@ -11,7 +11,7 @@ use crate::harness::content::Image;
 use crate::harness::process::{Place, Process};
 use crate::harness::soon;
 
-const REPO: &str = "local/team/app";
+pub(super) const REPO: &str = "local/team/app";
 const V1: &str = "local/team/app:v1";
 
 /// A server whose organisation `local` takes pushes from everyone, and a client.
@@ -94,6 +94,14 @@ impl Stage {
             }
         }
         manifest.bytes().await.unwrap() == image.manifest.bytes
+    }
+
+    /// Kills the server, and starts the next one over what it left.
+    pub(super) async fn killed(mut self) -> Self {
+        self.server.signal(Signal::KILL);
+        self.server.ended().await;
+        self.server = self.place.serve().await;
+        self
     }
 
     /// Ends the server; commands work on what it left.

@@ -5,8 +5,9 @@ mod pruning;
 use std::time::Duration;
 
 use entrepot::jobs::Intervals;
-use entrepot::model::ByteSize;
+use entrepot::model::{ByteSize, Job, LogFilter, Timestamp, Visibility};
 use entrepot::oci::Digest;
+use entrepot::store;
 
 use crate::harness::content::Image;
 use crate::harness::origin::Origin;
@@ -169,4 +170,35 @@ async fn gauges_show_what_is_held_and_free() {
         f64::from(1 << 30)
     );
     assert!(site.metric("entrepot_jobs_disk_free_bytes", &[]).await > 0.0);
+}
+
+/// SC-098: lines that are older than they are kept go when the calendar has put that on the queue.
+#[tokio::test]
+async fn old_lines_of_the_log_go_by_the_queue() {
+    let intervals = Intervals {
+        queue: FAST,
+        ..still()
+    };
+    let site = Site::start_turning(intervals, |_| {}).await;
+    site.organization("acme", None).await;
+    site.repository("acme/app", Visibility::Private).await;
+    let store = site.registry().store();
+    let lines = async || {
+        let filter = LogFilter {
+            scope: None,
+            performer: None,
+            since: Timestamp::default(),
+            until: site.clock.now() + Duration::from_millis(1),
+        };
+        let list = store.scan(move |tx| tx.logs().list(&filter, None, 50));
+        let list: Result<Vec<_>, store::Error> = list.await;
+        list.unwrap().len()
+    };
+    assert!(lines().await > 0);
+    site.clock.advance(Duration::from_secs(40 * 86_400));
+    let rotate =
+        |tx: &mut store::WriteTx<'_>| tx.jobs().enqueue(Job::RotateLogs, Timestamp::default());
+    let queued: Result<(), store::Error> = store.write(rotate).await;
+    queued.unwrap();
+    until("the old lines to go", async || lines().await == 0).await;
 }

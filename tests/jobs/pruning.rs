@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use entrepot::config::Config;
 use entrepot::jobs::Intervals;
-use entrepot::model::{Job, PrunePolicy, PruneRule, RepositoryState, UserId};
+use entrepot::model::{
+    Clock, Job, Performer, PolicyScope, PrunePolicy, PruneRule, RepositoryState, UserId,
+};
 use entrepot::oci::Tag;
 use serde_json::{Value, json};
 
@@ -217,12 +219,26 @@ async fn what_is_protected_stays() {
         .unwrap();
     registry.pin_tag(id, &tag("pinned"), true).await.unwrap();
     let frozen = stage.site.repository_id("acme/frozen").await;
-    let by = entrepot::model::Performer::SYSTEM;
+    let by = Performer::SYSTEM;
     registry
         .set_state(frozen, RepositoryState::ReadOnly, &by)
         .await
         .unwrap();
+    // Quay: what a disabled user has is left as it is.
+    let (site, accounts) = (&stage.site, stage.site.accounts());
+    let carl = site.user("carl").await;
+    site.push_as(&Who::user("carl"), "carl/app", "v1", &Image::small(9))
+        .await;
+    let user = accounts.user(carl).await.unwrap().unwrap();
+    accounts.set_enabled(carl, false, &by).await.unwrap();
+    let policy = PrunePolicy {
+        rule: PruneRule::CreationDate("1s".parse().unwrap()),
+        tag_pattern: None,
+        matches: true,
+    };
     stage.site.clock.advance(HOUR);
+    let scope = PolicyScope::Namespace(user.namespace);
+    registry.add_prune_policy(scope, policy, &by).await.unwrap();
     stage
         .add(
             ORGANIZATION,
@@ -232,6 +248,7 @@ async fn what_is_protected_stays() {
     stage.left(APP, &["fixed", "pinned"]).await;
     stage.rest().await;
     assert_eq!(stage.tags("acme/frozen").await, ["v1"]);
+    assert_eq!(stage.tags("carl/app").await, ["v1"]);
 }
 
 /// CA-15: signatures are not counted, and go with the last tag of their image.
@@ -379,7 +396,7 @@ async fn a_clock_that_is_set_back_prunes_nothing_and_stops_nothing() {
         )
         .await;
     stage.rest().await;
-    let entrepot::model::Clock::Manual(now) = &stage.site.clock else {
+    let Clock::Manual(now) = &stage.site.clock else {
         panic!("the clock of a test is moved");
     };
     let decade = 10 * 365 * 86_400_000;
@@ -401,13 +418,13 @@ async fn without_the_feature_nothing_ends() {
     stage.site.start_again().await;
     stage.push(APP, &["v1", "v2"]).await;
     let repository = stage.site.repository_id(APP).await;
-    let scope = entrepot::model::PolicyScope::Repository(repository);
+    let scope = PolicyScope::Repository(repository);
     let policy = PrunePolicy {
         rule: PruneRule::NumberOfTags(1),
         tag_pattern: None,
         matches: true,
     };
-    let by = entrepot::model::Performer::SYSTEM;
+    let by = Performer::SYSTEM;
     let registry = stage.site.registry();
     registry.add_prune_policy(scope, policy, &by).await.unwrap();
     until("the job to be dropped", async || {
@@ -433,7 +450,7 @@ async fn many_tags_end_a_few_at_a_time() {
     stage.site.push_as(&who, APP, "v0", &image).await;
     let id = stage.site.repository_id(APP).await;
     let digest = image.digest();
-    let by = entrepot::model::Performer::SYSTEM;
+    let by = Performer::SYSTEM;
     for count in 1..621 {
         let tag = format!("v{count}").parse().unwrap();
         let registry = stage.site.registry();

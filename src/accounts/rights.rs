@@ -58,6 +58,36 @@ impl Accounts {
     }
 }
 
+impl Accounts {
+    /// The repositories of a namespace on which something is granted to the principal himself; `None` if there
+    /// are more than `most`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn granted_to(
+        &self,
+        principal: Principal,
+        namespace: NamespaceId,
+        most: usize,
+    ) -> Result<Option<Vec<RepositoryId>>, Error> {
+        let read = move |tx: &ReadTx| {
+            let (_, grantee) = named(principal);
+            let grants = tx.permissions();
+            let found = grants.of_grantee_within(grantee, namespace, None, most + 1)?;
+            Ok::<_, Error>((found.len() <= most).then_some(found))
+        };
+        self.inner.store.scan(read).await
+    }
+}
+
+/// The principal as teams and as grants name him.
+const fn named(principal: Principal) -> (Member, Grantee) {
+    match principal {
+        Principal::User(id) => (Member::User(id), Grantee::User(id)),
+        Principal::Robot(id) => (Member::Robot(id), Grantee::Robot(id)),
+    }
+}
+
 fn rights(
     tx: &ReadTx,
     principal: Principal,
@@ -121,10 +151,7 @@ fn granted(
     namespace: NamespaceId,
     repository: Option<RepositoryId>,
 ) -> Result<Rights, store::Error> {
-    let (member, grantee) = match principal {
-        Principal::User(id) => (Member::User(id), Grantee::User(id)),
-        Principal::Robot(id) => (Member::Robot(id), Grantee::Robot(id)),
-    };
+    let (member, grantee) = named(principal);
     let teams = tx.teams().of_member(member, namespace, TEAMS_OF_A_MEMBER)?;
     let mut rights = Rights {
         member: !teams.is_empty(),

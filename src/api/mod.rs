@@ -13,6 +13,7 @@ mod page_token;
 mod pages;
 mod query;
 mod routes;
+mod searches;
 mod state;
 mod v1;
 mod v2;
@@ -34,6 +35,7 @@ use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
 use routes::Door;
+use searches::Searches;
 use state::State;
 
 pub use state::{Entrance, MirrorAddress, Pushes, Site};
@@ -121,6 +123,8 @@ impl Api {
                 entrances,
                 public_catalog: AtomicBool::new(public_catalog),
                 draining: AtomicBool::new(false),
+                searches: Searches::default(),
+                end_asked: tokio::sync::Notify::new(),
                 accounts,
                 auth,
                 audit,
@@ -139,6 +143,11 @@ impl Api {
             }),
             rows,
         })
+    }
+
+    /// Returns once a superuser has asked for the end of the process; at once if that was before.
+    pub async fn end_asked(&self) {
+        self.state.end_asked.notified().await;
     }
 
     /// From here on `/readyz` says that the process is ending.
@@ -187,7 +196,9 @@ impl Api {
         match table.find(request.method(), &path) {
             Match::Found(route, values) => {
                 let mut answer = match route.handler {
-                    Door::Page(page) => routes::open(page, &self.state, exchange).await,
+                    Door::Page(page) => {
+                        routes::open(page, &self.state, exchange, request.headers()).await
+                    }
                     Door::Row(place) => {
                         let Some(values) = values.decoded() else {
                             return routes::not_found(&request, &self.state.url(exchange));

@@ -1,6 +1,6 @@
 //! The route table of every door that is not `/v2/`, as data.
 
-use ::http::{Method, StatusCode, header};
+use ::http::{HeaderMap, Method, StatusCode, header};
 use serde_json::json;
 
 use super::pages::{self, Probe};
@@ -88,12 +88,17 @@ fn probe_rows() -> Table<Door> {
 }
 
 /// Answers at a page's door.
-pub(super) async fn open(page: Page, state: &State, exchange: &Exchange) -> Response {
+pub(super) async fn open(
+    page: Page,
+    state: &State,
+    exchange: &Exchange,
+    headers: &HeaderMap,
+) -> Response {
     match page {
         Page::Landing => pages::landing(state, exchange).await,
         Page::Favicon => response::no_content(),
         Page::Metrics => pages::metrics(state),
-        Page::Probe(probe) => pages::probe(state, probe).await,
+        Page::Probe(probe) => pages::probe(state, probe, (exchange, headers)).await,
     }
 }
 

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::page_token::PageTokens;
+use super::searches::Searches;
 use super::v1::Description;
 use crate::accounts::Accounts;
 use crate::auth::Auth;
@@ -112,6 +113,10 @@ pub(super) struct State {
     pub(super) super_users: Vec<NamespaceName>,
     /// `TAG_EXPIRATION_OPTIONS`
     pub(super) tag_expirations: Vec<Duration>,
+    /// How many search at the same time.
+    pub(super) searches: Searches,
+    /// Told when a superuser asks for the end of the process.
+    pub(super) end_asked: tokio::sync::Notify,
     /// The process is ending: it still answers, and says that it will not for long.
     pub(super) draining: AtomicBool,
 }

@@ -173,6 +173,11 @@ impl App {
         self.services.registry.store().wait_failed().await;
     }
 
+    /// Returns once a superuser has asked for the end of the process.
+    pub async fn end_asked(&self) {
+        self.api.end_asked().await;
+    }
+
     /// What cuts requests that are still running while [`App::stop`] waits for them.
     pub fn hasten(&self) -> impl Fn() + Send + Sync + use<> {
         let closer = self.closer.clone();

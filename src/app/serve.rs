@@ -1,6 +1,6 @@
 //! The life of a serving process: start, signals, end.
 //!
-//! SIGTERM and SIGINT end it in order, a second one at once; SIGHUP reads the configuration again; a
+//! SIGTERM, SIGINT and a superuser's word end it in order, a second signal at once; SIGHUP reads the configuration again; a
 //! store that has failed ends it with 1, because only a fresh process can trust its file again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,6 +32,8 @@ impl Given {
 #[derive(Debug)]
 enum End {
     Signal,
+    /// A superuser asked for it.
+    Asked,
     StoreFailed,
 }
 
@@ -109,6 +111,7 @@ async fn live(app: &App, given: &Given, signals: &mut Signals, notifier: &Notifi
         let told = tokio::select! {
             told = signals.next() => told,
             () = app.wait_failed() => return End::StoreFailed,
+            () = app.end_asked() => return End::Asked,
             () = &mut watchdog => continue,
         };
         match told {
@@ -127,7 +130,7 @@ async fn reload(app: &App, given: Given) {
 
 async fn finish(app: App, end: End, signals: &mut Signals) -> Result<(), Error> {
     match end {
-        End::Signal => {
+        End::Signal | End::Asked => {
             tracing::info!("ending; running requests may finish, a second signal cuts them")
         }
         End::StoreFailed => tracing::error!("ending: the store has failed"),
@@ -147,7 +150,7 @@ async fn finish(app: App, end: End, signals: &mut Signals) -> Result<(), Error> 
     };
     tracing::info!(cut_connections = ended.cut, "ended");
     match end {
-        End::Signal => Ok(()),
+        End::Signal | End::Asked => Ok(()),
         End::StoreFailed => Err(Error::Refused(
             "the store has failed; see the log".to_owned(),
         )),

@@ -11,9 +11,11 @@ use std::net::IpAddr;
 
 use super::encrypted::Encrypted;
 use super::error::RefusedKind;
+use super::identity::ShownToken;
 use super::lookup::{Living, Lookup};
 use super::metrics::{Credential, Outcome};
 use super::remembered::{Mac, Remembered, Right};
+use super::scope::Scopes;
 use super::throttle::{Account, Source, Throttle, Turn};
 use super::uses::{Used, Uses};
 use super::{Error, Identity, Metrics};
@@ -180,7 +182,7 @@ impl Basic {
         let user = user.ok_or(Error::AppTokenRefused)?;
         let identity = self.enabled(token.user, &user)?;
         let right = Right {
-            identity,
+            identity: identity.through(ShownToken::App(id), Scopes::ALL),
             used: Used::AppToken(id),
             stored: self.remembered.stored(&token.secret.0),
             ends: token.expires,

@@ -65,6 +65,7 @@ impl Caller {
             actor: self.identity.actor(),
             address: Some(self.address),
             oauth,
+            app_token: None,
             user_agent: None,
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::TokenFault;
 use super::grant::{AccessClaim, Grant};
 use super::identity::{Holder, Identity};
-use crate::model::{OauthTokenId, RobotId, Timestamp, UserId};
+use crate::model::{AppTokenId, OauthTokenId, RobotId, Timestamp, UserId};
 
 /// How far the clocks of two machines may be apart (Quay: 30 s).
 pub(super) const LEEWAY: Duration = Duration::from_secs(30);
@@ -48,6 +48,8 @@ enum EntityKind {
     Robot,
     /// A user's OAuth token, whose end is the end of this one.
     Token,
+    /// A user's app token, likewise.
+    AppToken,
 }
 
 /// A token's content once believed.
@@ -132,6 +134,7 @@ impl Context {
             Holder::User(UserId(id)) => (EntityKind::User, Some(id)),
             Holder::Robot(RobotId(id)) => (EntityKind::Robot, Some(id)),
             Holder::Token(OauthTokenId(id)) => (EntityKind::Token, Some(id)),
+            Holder::AppToken(AppTokenId(id)) => (EntityKind::AppToken, Some(id)),
         };
         Self {
             version: CONTEXT_VERSION,
@@ -149,10 +152,12 @@ impl Context {
             (EntityKind::User, Some(id)) => Ok(Holder::User(UserId(id))),
             (EntityKind::Robot, Some(id)) => Ok(Holder::Robot(RobotId(id))),
             (EntityKind::Token, Some(id)) => Ok(Holder::Token(OauthTokenId(id))),
+            (EntityKind::AppToken, Some(id)) => Ok(Holder::AppToken(AppTokenId(id))),
             (EntityKind::Anonymous, Some(_))
-            | (EntityKind::User | EntityKind::Robot | EntityKind::Token, None) => {
-                Err(TokenFault::Subject)
-            }
+            | (
+                EntityKind::User | EntityKind::Robot | EntityKind::Token | EntityKind::AppToken,
+                None,
+            ) => Err(TokenFault::Subject),
         }
     }
 }

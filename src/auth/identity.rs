@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::scope::{Scope, Scopes};
 use crate::accounts::Principal;
-use crate::model::{Actor, NamespaceId, NamespaceName, OauthTokenId, RobotId, RobotName, UserId};
+use crate::model::{
+    Actor, AppTokenId, NamespaceId, NamespaceName, OauthTokenId, RobotId, RobotName, UserId,
+};
 
 /// Who a request is from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -23,8 +25,8 @@ pub enum Identity {
         restricted: bool,
         /// What of the user's rights the credentials are for.
         scopes: Scopes,
-        /// The OAuth token that was shown, if one was.
-        token: Option<OauthTokenId>,
+        /// The token that was shown in place of a password, if one was.
+        token: Option<ShownToken>,
     },
     Robot {
         id: RobotId,
@@ -36,6 +38,13 @@ pub enum Identity {
     },
 }
 
+/// A token that stands for a user.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ShownToken {
+    Oauth(OauthTokenId),
+    App(AppTokenId),
+}
+
 /// Whom a token names.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Holder {
@@ -44,6 +53,8 @@ pub(super) enum Holder {
     Robot(RobotId),
     /// The user of that token, within its scopes.
     Token(OauthTokenId),
+    /// The user of that token, as long as there is one.
+    AppToken(AppTokenId),
 }
 
 impl Identity {
@@ -117,7 +128,7 @@ impl Identity {
     }
 
     /// The same user with a token that is for those scopes.
-    pub(super) fn through(self, shown: OauthTokenId, bounds: Scopes) -> Self {
+    pub(super) fn through(self, shown: ShownToken, bounds: Scopes) -> Self {
         match self {
             Self::User {
                 id,
@@ -151,8 +162,13 @@ impl Identity {
         match self {
             Self::Anonymous => Holder::Anonymous,
             Self::User {
-                token: Some(token), ..
+                token: Some(ShownToken::Oauth(token)),
+                ..
             } => Holder::Token(*token),
+            Self::User {
+                token: Some(ShownToken::App(token)),
+                ..
+            } => Holder::AppToken(*token),
             Self::User { id, .. } => Holder::User(*id),
             Self::Robot { id, .. } => Holder::Robot(*id),
         }

@@ -5,17 +5,18 @@
 //! found by its id, so that a later one of the same name is somebody else (AZ-16).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use moka::sync::Cache;
 
-use super::identity::{Holder, Identity};
+use super::identity::{Holder, Identity, ShownToken};
 use super::scope::Scopes;
 use crate::accounts::{Accounts, OAUTH_TOKEN_LOOKUP, is_oauth_token, oauth_token_hash};
 use crate::config::RobotAccess;
 use crate::model::{
-    Clock, NamespaceKind, NamespaceName, OauthTokenId, OauthTokenRecord, OauthUse, RobotId,
-    RobotName, RobotRecord, Timestamp, UserId, UserRecord,
+    AppTokenId, AppTokenUse, Clock, NamespaceKind, NamespaceName, OauthTokenId, OauthTokenRecord,
+    OauthUse, RobotId, RobotName, RobotRecord, Timestamp, UserId, UserRecord,
 };
 use crate::store::{self, ReadTx, Store};
 
@@ -26,7 +27,7 @@ pub(super) struct Lookup {
     store: Store,
     accounts: Accounts,
     clock: Clock,
-    people: People,
+    people: Arc<People>,
     robots: RobotAccess,
     living: Cache<Holder, (u64, Option<Living>)>,
 }
@@ -44,6 +45,13 @@ pub(super) struct People {
     pub(super) unrestricted: Option<HashSet<NamespaceName>>,
 }
 
+impl People {
+    /// Whether a user is a superuser, by the account or by the configuration.
+    pub(super) fn has_superuser(&self, user: &UserRecord) -> bool {
+        self.superusers && (user.superuser || self.super_users.contains(&user.name))
+    }
+}
+
 /// Somebody who is there and enabled.
 #[derive(Clone, Debug)]
 pub(super) struct Living {
@@ -51,6 +59,7 @@ pub(super) struct Living {
     /// Of a user: sessions of another one have ended.
     pub(super) session_epoch: u64,
     pub(super) oauth: Option<OauthUse>,
+    pub(super) app_token: Option<AppTokenUse>,
     /// When the credential itself ends.
     pub(super) ends: Option<Timestamp>,
 }
@@ -68,7 +77,7 @@ impl Lookup {
         store: Store,
         accounts: Accounts,
         clock: Clock,
-        people: People,
+        people: Arc<People>,
         robots: RobotAccess,
     ) -> Self {
         Self {
@@ -155,6 +164,7 @@ impl Lookup {
             Holder::User(id) => self.read_user(tx, id),
             Holder::Robot(id) => self.read_robot(tx, id),
             Holder::Token(id) => self.read_token(tx, id),
+            Holder::AppToken(id) => self.read_app_token(tx, id),
         }
     }
 
@@ -194,21 +204,40 @@ impl Lookup {
         // A scope that is unknown is worth nothing, and so are those beside it (Quay).
         let bounds = Scopes::parse(&record.scope).unwrap_or(Scopes::NONE);
         Ok(Some(Living {
-            identity: owner.identity.through(id, bounds),
+            identity: owner.identity.through(ShownToken::Oauth(id), bounds),
             session_epoch: owner.session_epoch,
             oauth: Some(OauthUse {
                 token: id,
                 client_id: application.client_id,
                 application: application.name,
             }),
+            app_token: None,
             ends: Some(record.expires),
+        }))
+    }
+
+    fn read_app_token(&self, tx: &ReadTx, id: AppTokenId) -> Result<Option<Living>, store::Error> {
+        let Some(record) = tx.app_tokens().record(id)? else {
+            return Ok(None);
+        };
+        let owner = self.read_user(tx, record.user)?;
+        Ok(owner.map(|owner| Living {
+            identity: owner
+                .identity
+                .clone()
+                .through(ShownToken::App(id), Scopes::ALL),
+            app_token: Some(AppTokenUse {
+                uuid: record.uuid,
+                title: record.title,
+            }),
+            ends: record.expires,
+            ..owner
         }))
     }
 
     pub(super) fn of_user(&self, id: UserId, record: &UserRecord) -> Identity {
         let (people, name) = (&self.people, &record.name);
-        let named = record.superuser || people.super_users.contains(name);
-        let superuser = people.superusers && named;
+        let superuser = people.has_superuser(record);
         Identity::User {
             id,
             name: name.clone(),
@@ -265,6 +294,7 @@ impl Living {
             identity,
             session_epoch: 0,
             oauth: None,
+            app_token: None,
             ends: None,
         }
     }

@@ -45,7 +45,7 @@ pub use caller::{Caller, Means, Presented};
 pub use codes::Consent;
 pub use error::{Error, RefusedKind, TokenFault};
 pub use grant::Grant;
-pub use identity::Identity;
+pub use identity::{Identity, ShownToken};
 pub use metrics::Metrics;
 pub use need::{Need, Part};
 pub use permits::{NamespacePermits, RepositoryPermits};
@@ -71,7 +71,9 @@ use token::Tokens;
 
 use crate::accounts::{Accounts, SealKey};
 use crate::config::RobotAccess;
-use crate::model::{Clock, NamespaceId, NamespaceName, RobotName, Secret, UserId, UserRecord};
+use crate::model::{
+    Clock, NamespaceId, NamespaceName, Performer, RobotName, Secret, UserId, UserRecord,
+};
 use crate::oci::{Actions, RepositoryName};
 use crate::store::Store;
 
@@ -197,6 +199,13 @@ impl Auth {
         let session_key = seal.derived("sessions");
         let encrypted = Encrypted::new(&seal, config.encrypted_passwords_only);
         let keys = Keys::new(store.clone(), seal, clock.clone(), rotation, kept);
+        let people = People {
+            superusers: config.superusers,
+            super_users: config.super_users.into_iter().collect(),
+            global_readonly: config.global_readonly.into_iter().collect(),
+            unrestricted: config.unrestricted.map(|names| names.into_iter().collect()),
+        };
+        let people = Arc::new(people);
         let service_keys = ServiceKeys::new(
             store.clone(),
             clock.clone(),
@@ -204,13 +213,8 @@ impl Auth {
                 unapproved: config.unapproved_key_life,
                 expired: config.expired_key_life,
             },
+            Arc::clone(&people),
         );
-        let people = People {
-            superusers: config.superusers,
-            super_users: config.super_users.into_iter().collect(),
-            global_readonly: config.global_readonly.into_iter().collect(),
-            unrestricted: config.unrestricted.map(|names| names.into_iter().collect()),
-        };
         let (accounts_, clock_) = (accounts.clone(), clock.clone());
         let lookup = Lookup::new(store.clone(), accounts_, clock_, people, config.robots);
         let (service, lifetime) = (config.service, config.token_lifetime);
@@ -260,6 +264,22 @@ impl Auth {
     /// that nobody may take the name by himself (AZ-13).
     pub fn favours(&self, name: &NamespaceName) -> bool {
         self.0.basic.lookup.favours(name)
+    }
+
+    /// Who does something, as the usage log tells it: with the token that was shown for it.
+    pub async fn performer(&self, identity: &Identity) -> Performer {
+        let by = Performer::from(identity.actor());
+        if !matches!(identity, Identity::User { token: Some(_), .. }) {
+            return by;
+        }
+        // What cannot be read now is not told; nothing is decided by it.
+        let living = self.0.basic.lookup.living(identity.holder()).await;
+        let Ok(Some(living)) = living else { return by };
+        Performer {
+            oauth: living.oauth,
+            app_token: living.app_token,
+            ..by
+        }
     }
 
     /// Keys of services that belong to this registry.

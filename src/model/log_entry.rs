@@ -16,6 +16,8 @@ pub struct Performer {
     pub address: Option<IpAddr>,
     /// The OAuth token that was shown, if one was.
     pub oauth: Option<OauthUse>,
+    /// The app token that was shown, if one was.
+    pub app_token: Option<AppTokenUse>,
     /// What the client calls itself (RFC 9110 §10.1.5).
     pub user_agent: Option<Box<str>>,
 }
@@ -44,12 +46,20 @@ pub struct OauthUse {
     pub application: String,
 }
 
+/// A token that a user made for a program, as the usage log tells of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AppTokenUse {
+    pub uuid: String,
+    pub title: String,
+}
+
 impl Performer {
     /// The server by itself, or an operator at its console.
     pub const SYSTEM: Self = Self {
         actor: Actor::System,
         address: None,
         oauth: None,
+        app_token: None,
         user_agent: None,
     };
 }
@@ -188,6 +198,11 @@ impl LogEntry {
                 metadata.insert("username".to_owned(), name.to_string().into());
                 metadata.insert("is_robot".to_owned(), true.into());
             }
+        }
+        if let Some(token) = &by.app_token {
+            let (uuid, title) = (token.uuid.as_str(), token.title.as_str());
+            metadata.insert("app_specific_token".to_owned(), uuid.into());
+            metadata.insert("app_specific_token_title".to_owned(), title.into());
         }
         Self::new(kind, at, by)
             .with(Value::Object(metadata))

@@ -44,7 +44,7 @@ pub use id::{
 pub use immutability::{ImmutabilityPolicy, PolicyScope};
 pub use job::{Job, JobRecord};
 pub use label::{LabelMedia, LabelRecord, LabelSource};
-pub use log_entry::{LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
+pub use log_entry::{AppTokenUse, LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
 pub use namespace::NamespaceName;

@@ -145,6 +145,8 @@ pub struct RepositoryRecord {
     pub fetched: bool,
     /// For people; `None` if nobody said anything, which the API tells apart from an empty one.
     pub description: Option<String>,
+    /// Stored and shown only: nothing is signed here (Quay: `trust_enabled`).
+    pub trusted: bool,
 }
 
 impl RepositoryRecord {
@@ -158,6 +160,7 @@ impl RepositoryRecord {
             state: RepositoryState::Normal,
             fetched: false,
             description: None,
+            trusted: false,
         }
     }
 

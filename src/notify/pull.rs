@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Actor, LogEntry, LogKind, NamespaceId, NamespaceName, Performer, RepositoryId, Timestamp,
+    Actor, AppTokenUse, LogEntry, LogKind, NamespaceId, NamespaceName, OauthUse, Performer,
+    RepositoryId, Timestamp,
 };
 use crate::oci::{MediaType, Reference, RepositoryName};
 
@@ -17,6 +18,9 @@ pub struct Pull<'a> {
     pub reference: &'a Reference,
     pub media_type: &'a MediaType,
     pub actor: &'a Actor,
+    /// The token that was shown for it, of either kind.
+    pub oauth: Option<&'a OauthUse>,
+    pub app_token: Option<&'a AppTokenUse>,
     pub address: IpAddr,
     pub user_agent: Option<&'a str>,
 }
@@ -37,6 +41,8 @@ impl Pulled {
     pub(super) fn new(pull: &Pull<'_>, at: Timestamp, in_detail: bool) -> Self {
         let by = Performer {
             address: Some(pull.address),
+            oauth: pull.oauth.cloned(),
+            app_token: pull.app_token.cloned(),
             ..Performer::from(pull.actor)
         };
         let reference = || (pull.reference.clone(), pull.media_type.clone());

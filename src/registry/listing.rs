@@ -91,6 +91,18 @@ impl Registry {
         Ok(self.inner.store.scan(read).await?)
     }
 
+    /// The repositories of these ids that are there, in byte order of their names.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn by_name(&self, ids: Vec<RepositoryId>) -> Result<Vec<Catalogued>, Error> {
+        let read = move |tx: &ReadTx| catalogued(tx, &ids);
+        let found: Result<Vec<_>, store::Error> = self.inner.store.scan(read).await;
+        let mut found = found?;
+        found.sort_by(|one, other| one.record.name.as_str().cmp(other.record.name.as_str()));
+        Ok(found)
+    }
+
     /// The repository of that name with its namespace, if there is one.
     ///
     /// # Errors

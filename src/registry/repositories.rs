@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::told::Told;
 use super::{Error, Placed, Registry};
@@ -172,6 +172,21 @@ impl Registry {
             .await
     }
 
+    /// Says whether content of a repository is meant to be signed; nothing else follows from it.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] if it is gone.
+    pub async fn set_trust(
+        &self,
+        id: RepositoryId,
+        trusted: bool,
+        by: &Performer,
+    ) -> Result<(), Error> {
+        let told = (LogKind::ChangeRepoTrust, "trust_enabled", trusted);
+        self.change_repository(id, by, told, move |record| record.trusted = trusted)
+            .await
+    }
+
     /// Says of a repository what is in it.
     ///
     /// # Errors
@@ -240,10 +255,10 @@ impl Registry {
         &self,
         id: RepositoryId,
         by: &Performer,
-        (kind, key, value): (LogKind, &'static str, &str),
+        (kind, key, value): (LogKind, &'static str, impl Into<Value>),
         change: impl Fn(&mut RepositoryRecord) + Send + 'static,
     ) -> Result<(), Error> {
-        let (registry, by, value) = (self.clone(), by.clone(), value.to_owned());
+        let (registry, by, value) = (self.clone(), by.clone(), value.into());
         let now = self.inner.clock.now();
         self.inner
             .store

@@ -11,8 +11,9 @@ use crate::model::{
     LinkRecord, LogEntry, ManifestRecord, MessageRecord, NamespaceId, NamespaceKind, NamespaceName,
     NamespaceRecord, NoticeRecord, OauthApplicationId, OauthApplicationRecord,
     OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, PrunePolicy,
-    RecencyRecord, RepositoryId, RepositoryRecord, RobotId, Role, SigningKeyRecord, TagLifetime,
-    TagPlace, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp, UserId, UserRecord,
+    RecencyRecord, RepositoryId, RepositoryRecord, RepositoryState, RobotId, Role,
+    SigningKeyRecord, TagLifetime, TagPlace, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp,
+    UserId, UserRecord, Visibility,
 };
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -59,8 +60,16 @@ fn first<'a, Old, New>(version: u8, payload: &'a [u8]) -> Option<postcard::Resul
 where
     Old: Deserialize<'a> + Into<New>,
 {
-    let read = || postcard::take_from_bytes::<Old>(payload);
-    (version == 1).then(|| read().map(|(old, rest)| (old.into(), rest)))
+    (version == 1).then(|| old::<Old, New>(payload))
+}
+
+/// Reads the form `Old`.
+fn old<'a, Old, New>(payload: &'a [u8]) -> postcard::Result<(New, &'a [u8])>
+where
+    Old: Deserialize<'a> + Into<New>,
+{
+    let read = postcard::take_from_bytes::<Old>(payload);
+    read.map(|(old, rest)| (old.into(), rest))
 }
 
 // === Namespaces: all were caches ===
@@ -104,11 +113,39 @@ impl From<RepositoryRecord1> for RepositoryRecord {
     }
 }
 
+/// Without a word about content trust.
+#[derive(Deserialize)]
+struct RepositoryRecord2 {
+    namespace: NamespaceId,
+    name: RepositoryName,
+    created: Timestamp,
+    visibility: Visibility,
+    state: RepositoryState,
+    fetched: bool,
+    description: Option<String>,
+}
+
+impl From<RepositoryRecord2> for RepositoryRecord {
+    fn from(old: RepositoryRecord2) -> Self {
+        Self {
+            visibility: old.visibility,
+            state: old.state,
+            fetched: old.fetched,
+            description: old.description,
+            ..Self::new(old.namespace, old.name, old.created)
+        }
+    }
+}
+
 impl Stored for RepositoryRecord {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn read_old(version: u8, payload: &[u8]) -> Option<postcard::Result<(Self, &[u8])>> {
-        first::<RepositoryRecord1, Self>(version, payload)
+        match version {
+            1 => Some(old::<RepositoryRecord1, Self>(payload)),
+            2 => Some(old::<RepositoryRecord2, Self>(payload)),
+            _ => None,
+        }
     }
 }
 

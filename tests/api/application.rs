@@ -272,3 +272,36 @@ async fn tokens_of_an_application_come_in_pages_and_have_a_limit() {
     assert_eq!(second["tokens"].as_array().unwrap().len(), 2);
     assert_eq!(second.get("next_page"), None);
 }
+
+/// quay-api 13.1, 14.3: everybody sees the organisation from outside, its admins its settings as well.
+#[tokio::test]
+async fn an_applications_page_shows_its_organisation_as_far_as_one_may_see_it() {
+    let (site, ann, bob) = stage().await;
+    let made = create(&site, &ann, "acme").await;
+    let path = format!("/app/{}", made["client_id"].as_str().unwrap());
+    let outside = [
+        "name",
+        "email",
+        "avatar",
+        "is_admin",
+        "is_member",
+        "teams",
+        "ordered_teams",
+    ];
+    for api in [site.api_of_nobody(), site.api(&bob)] {
+        let told = api.get(&path).await.json();
+        assert_eq!(fields(&told["organization"]), outside);
+        assert_eq!(told["organization"]["is_admin"], false);
+    }
+    let told = site.api(&ann).get(&path).await.json();
+    let settings = [
+        "invoice_email",
+        "invoice_email_address",
+        "tag_expiration_s",
+        "is_free_account",
+    ];
+    let all: Vec<_> = outside.into_iter().chain(settings).collect();
+    assert_eq!(fields(&told["organization"]), all);
+    assert_eq!(told["organization"]["teams"], json!({}));
+    assert_eq!(told["organization"]["ordered_teams"], json!([]));
+}

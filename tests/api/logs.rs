@@ -478,3 +478,78 @@ async fn failures_are_told_where_the_operator_wants_them() {
         }
     }
 }
+
+/// quay-log-kinds 1: what is done with a token tells which it was, whether it is shown itself or a registry
+/// token is made of it; AZ-12: the registry token ends with it.
+#[tokio::test]
+async fn what_is_done_with_a_token_tells_which() {
+    let (site, _, _) = site().await;
+    let ann = site.user("ann").await;
+    let own = site.oauth_token(ann, EVERYTHING).await;
+    site.push_as(&Who::user("ann"), "ann/app", "first", &Image::small(1))
+        .await;
+    let by = Performer::from(Actor::User {
+        id: ann,
+        name: "ann".parse().unwrap(),
+    });
+    let made = site.accounts().create_app_token(ann, "laptop", None, &by);
+    let (app_token, code) = made.await.unwrap();
+    let listed = site.accounts().list_app_tokens(ann, None, 9).await.unwrap();
+    let uuid = listed[0].1.uuid.clone();
+    let basic = |user: &str, password: &str| Who::Basic {
+        user: user.to_owned(),
+        password: password.to_owned(),
+    };
+    let app = basic("$app", code.expose());
+    let oauth = basic("$oauthtoken", &site.oauth_token(ann, "repo:write").await);
+    let scope = ["repository:ann/app:pull,push"];
+    let bearers = [
+        site.token_as(&app, &scope).await,
+        site.token_as(&oauth, &scope).await,
+    ];
+    let all = [&app, &bearers[0], &oauth, &bearers[1]];
+    for (number, who) in all.into_iter().enumerate() {
+        let tag = format!("v{number}");
+        site.push_as(who, "ann/app", &tag, &Image::small(1)).await;
+        let path = format!("/v2/ann/app/manifests/{tag}");
+        assert_eq!(site.get_as(who, &path).await.status, 200);
+    }
+    for kind in ["push_repo", "pull_repo"] {
+        let told = rows_of(&site, &own, "/repository/ann/app/logs", kind).await;
+        let of = |tag: &str| {
+            let found = told.iter().find(|row| row["metadata"]["tag"] == tag);
+            let row = found.unwrap_or_else(|| panic!("{kind} {tag}: {told:?}"));
+            assert_eq!(row["performer"]["name"], "ann");
+            row["metadata"].clone()
+        };
+        for tag in ["v0", "v1"] {
+            let metadata = of(tag);
+            assert_eq!(
+                metadata["app_specific_token"],
+                uuid.as_str(),
+                "{kind} {tag}"
+            );
+            assert_eq!(metadata["app_specific_token_title"], "laptop");
+            assert_eq!(metadata["username"], "ann");
+            assert!(metadata.get("oauth_token_id").is_none());
+        }
+        for tag in ["v2", "v3"] {
+            let metadata = of(tag);
+            assert!(metadata["oauth_token_id"].is_number(), "{kind} {tag}");
+            assert_eq!(metadata["oauth_token_application"], "tests");
+            assert!(metadata["oauth_token_application_id"].is_string());
+            assert!(metadata.get("app_specific_token").is_none());
+        }
+    }
+    site.token_as(&app, &[]).await;
+    let logins = rows_of(&site, &own, "/user/logs", "login_success").await;
+    let metadata = &logins[0]["metadata"];
+    assert_eq!(metadata["kind"], "app_specific_token");
+    assert_eq!(metadata["app_specific_token_title"], "laptop");
+
+    let revoked = site.accounts().revoke_app_token(ann, app_token, &by).await;
+    revoked.unwrap();
+    let path = "/v2/ann/app/manifests/v0";
+    assert_eq!(site.get_as(&bearers[0], path).await.status, 401);
+    assert_eq!(site.get_as(&bearers[1], path).await.status, 200);
+}

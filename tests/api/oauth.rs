@@ -1,5 +1,6 @@
 //! Consent, codes, tokens and assignments at the web doors.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::api::fields;
@@ -386,7 +387,7 @@ async fn a_token_is_assigned_and_taken() {
     );
 
     let other = format!("{path}/{}", offers[1]["uuid"].as_str().unwrap());
-    let delete = reqwest::Method::DELETE;
+    let delete = Method::DELETE;
     assert_eq!(
         ann.change(delete.clone(), &other, Value::Null).await.status,
         404,
@@ -422,9 +423,7 @@ async fn what_was_given_is_listed_and_taken_back() {
     let ann = stage.site.api(&stage.ann);
     let foreign = format!("/user/authorizations/{uuid}");
     assert_eq!(ann.delete(&foreign).await.status, 404, "AZ-06");
-    let answer = bob
-        .change(reqwest::Method::DELETE, &path, Value::Null)
-        .await;
+    let answer = bob.change(Method::DELETE, &path, Value::Null).await;
     assert_eq!(answer.status, 204);
     assert_eq!(stage.site.api(&token).get("/user/").await.status, 401);
 }
@@ -477,4 +476,44 @@ async fn a_token_for_oneself_is_shown_by_this_site() {
         .get("/oauth/localapp?scope=x&format=json&access_token=abc")
         .await;
     assert_eq!(body.text(), "{\"access_token\":\"abc\"}\n");
+}
+
+/// quay-api 7: only a client that the operator has named gets consent by a password alone, as no page of
+/// another site could have a browser give it.
+#[tokio::test]
+async fn a_password_consents_for_clients_that_the_operator_named() {
+    let mut stage = Stage::new().await;
+    let form = format!(
+        "response_type=token&client_id={}&redirect_uri={REDIRECT}&scope=repo:read&state=x",
+        stage.client_id
+    );
+    let stays = reqwest::redirect::Policy::none();
+    let client = reqwest::Client::builder().redirect(stays).no_proxy();
+    let client = client.build().unwrap();
+    let ask = async |site: &Site, who: &Who| {
+        let request = client
+            .post(site.url("/oauth/authorizeapp"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", who.header().unwrap())
+            .body(form.clone());
+        let answer = crate::harness::soon("the consent", request.send())
+            .await
+            .unwrap();
+        let place = answer.headers().get("location").cloned();
+        let place = place.map(|place| place.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), place.unwrap_or_default())
+    };
+    assert_eq!(ask(&stage.site, &Who::user("ann")).await.0, 403);
+    let named = stage.client_id.clone();
+    stage.site.config.people.direct_oauth_clients.push(named);
+    stage.site.restart().await;
+    let (status, place) = ask(&stage.site, &Who::user("ann")).await;
+    assert_eq!(status, 302, "{place}");
+    let is_given = place.starts_with(REDIRECT) && place.contains("#access_token=");
+    assert!(is_given, "{place}");
+    let wrong = Who::Basic {
+        user: "ann".to_owned(),
+        password: "wrong".to_owned(),
+    };
+    assert_eq!(ask(&stage.site, &wrong).await.0, 401);
 }

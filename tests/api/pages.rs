@@ -4,7 +4,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::stage;
+use crate::harness::api::fields;
 use crate::harness::origin::Origin;
+use crate::harness::people::Who;
 use crate::harness::site::{Site, rule};
 
 /// The shape is Quay's, so that its monitors work.
@@ -199,4 +201,44 @@ async fn what_is_not_there_is_said_in_the_clients_form() {
         (wrong.status.as_u16(), wrong.header("allow")),
         (405, "GET, HEAD")
     );
+}
+
+/// quay-api 9.5: who is no superuser is told what everybody is, with whatever credentials.
+#[tokio::test]
+async fn superusers_are_told_more_of_health() {
+    let site = Site::start(|_| {}).await;
+    site.superuser("root").await;
+    site.user("ann").await;
+    let everybody = site.get("/health/instance").await;
+    assert_eq!(fields(&everybody.json()["data"]), ["services"]);
+    let wrong = Who::Basic {
+        user: "root".to_owned(),
+        password: "wrong".to_owned(),
+    };
+    for path in ["/health/instance", "/health/endtoend", "/health/warning"] {
+        let told = site.get_as(&Who::user("root"), path).await.json();
+        let data = &told["data"];
+        let mut named = fields(data);
+        named.sort_unstable();
+        let expected = [
+            "config_provider",
+            "hostname",
+            "is_testing",
+            "local_service_key_id",
+            "notes",
+            "services",
+            "services_expanded",
+        ];
+        assert_eq!(named, expected);
+        for (name, works) in data["services"].as_object().unwrap() {
+            let expanded = &data["services_expanded"][name];
+            assert_eq!(&expanded["status"], works, "{name}");
+            let is_told = expanded.get("failure").is_some();
+            assert_eq!(is_told, works == &json!(false), "{name}");
+        }
+    }
+    for who in [Who::user("ann"), Who::Bearer("none".to_owned()), wrong] {
+        let answer = site.get_as(&who, "/health/instance").await;
+        assert_eq!(answer.text(), everybody.text(), "{who:?}");
+    }
 }

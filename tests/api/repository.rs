@@ -358,3 +358,82 @@ async fn roles_and_scopes_bound_what_is_changed() {
     let reader = site.oauth_token(bob, "repo:read").await;
     assert_eq!(describe(site.api(&reader)).await, 403);
 }
+
+/// Makes private repositories in one write, as many as no page holds.
+async fn fill(site: &Site, namespace: &str, count: usize) {
+    let name = namespace.parse().unwrap();
+    let (id, _) = site.registry().namespace(&name).await.unwrap().unwrap();
+    let now = site.clock.now();
+    let fill = move |tx: &mut store::WriteTx<'_>| {
+        (0..count).try_for_each(|number| {
+            let name = format!("private{number:06}").parse().unwrap();
+            let record = entrepot::model::RepositoryRecord::new(id, name, now);
+            tx.repositories().create(&record).map(drop)
+        })
+    };
+    let filled: Result<(), store::Error> = site.registry().store().write(fill).await;
+    filled.unwrap();
+}
+
+/// AZ-10, RL: however much there is that an outsider may not see, his list is what is granted to him, at once;
+/// who asks for everything public gets to its end, and no page is followed by nothing.
+#[tokio::test]
+async fn an_outsider_of_a_huge_namespace_gets_his_list_at_once() {
+    let stage = Stage::new().await;
+    fill(&stage.site, "acme", 10_300).await;
+    let bob = stage.site.accounts().user_by_name("bob").await;
+    let bob = entrepot::model::Grantee::User(bob.unwrap().unwrap().0);
+    let nothing = stage.bob().get("/repository?namespace=acme").await.json();
+    assert_eq!(nothing, json!({"repositories": []}));
+    for name in ["acme/private010299", "acme/private000007"] {
+        stage.site.grant(name, bob, Role::Read).await;
+    }
+    let list = stage.bob().get("/repository?namespace=acme").await.json();
+    let names = |list: &Value| {
+        let entries = list["repositories"].as_array().unwrap().iter();
+        let names = entries.map(|entry| entry["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&list), ["private000007", "private010299"]);
+    assert!(list.get("next_page").is_none());
+    let nobody = stage.site.api_of_nobody();
+    let list = nobody.get("/repository?namespace=acme").await.json();
+    assert_eq!(list, json!({"repositories": []}));
+
+    stage.site.organization("zoo", None).await;
+    stage.site.repository("zoo/open", Visibility::Public).await;
+    let (mut path, mut found, mut pages) = ("/repository?public=true".to_owned(), Vec::new(), 0);
+    loop {
+        let list = nobody.get(&path).await.json();
+        pages += 1;
+        found.extend(names(&list));
+        let Some(next) = list["next_page"].as_str() else {
+            assert!(!names(&list).is_empty(), "a page is followed by something");
+            break;
+        };
+        path = format!("/repository?public=true&next_page={next}");
+    }
+    assert_eq!((found, pages), (vec!["open".to_owned()], 2));
+}
+
+/// quay-api 18.2: a switch that is stored, told and shown, while the feature is on.
+#[tokio::test]
+async fn content_trust_is_a_word_about_a_repository() {
+    let stage = Stage::with(|config| config.features.signing = true).await;
+    let (path, app) = ("/repository/acme/app/changetrust", "/repository/acme/app");
+    for trusted in [true, false] {
+        let body = json!({ "trust_enabled": trusted });
+        let set = stage.ann().post(path, body).await;
+        assert_eq!(set.status, 200, "{}", set.text());
+        assert_eq!(set.json(), json!({"success": true}));
+        let told = stage.told(LogKind::ChangeRepoTrust).await;
+        assert_eq!(told["trust_enabled"], trusted);
+        assert_eq!(told["repo"], "app");
+        let shown = stage.ann().get(app).await.json();
+        assert_eq!(shown["trust_enabled"], trusted);
+    }
+    let body = json!({"trust_enabled": true});
+    assert_eq!(stage.bob().post(path, body.clone()).await.status, 403);
+    let off = Stage::new().await;
+    assert_eq!(off.ann().post(path, body).await.status, 404);
+}

@@ -147,3 +147,48 @@ async fn names_are_completed_for_who_grants() {
     let linked = stage.ann().post("/entities/link/somebody", json!({})).await;
     assert_eq!(linked.status, 404);
 }
+
+/// quay-api 37: what `docker search` reads; AZ-10.
+#[tokio::test]
+async fn docker_searches_by_the_first_protocol() {
+    let stage = Stage::new().await;
+    for number in 0..7 {
+        let name = format!("acme/tool{number}");
+        stage.site.repository(&name, Visibility::Public).await;
+    }
+    let found = stage.site.get("/v1/search?q=tool&n=5&page=2").await;
+    assert_eq!(found.status, 200, "{}", found.text());
+    let hit = |number: u64| {
+        json!({
+            "name": format!("acme/tool{number}"),
+            "description": null,
+            "is_public": true,
+            "href": format!("/repository/acme/tool{number}"),
+        })
+    };
+    let expected = json!({
+        "query": "tool",
+        "num_results": 2,
+        "num_pages": 2,
+        "page": 2,
+        "page_size": 5,
+        "results": [hit(5), hit(6)],
+    });
+    assert_eq!(found.json(), expected);
+    let first = stage.site.get("/v1/search?q=tool&n=5&page=no").await.json();
+    assert_eq!(
+        (&first["num_results"], &first["num_pages"]),
+        (&json!(5), &json!(2))
+    );
+    let hidden = stage.site.get("/v1/search?q=app").await.json();
+    assert_eq!(hidden["results"], json!([]), "AZ-10");
+    assert_eq!(hidden["page_size"], 25);
+    let ann = crate::harness::people::Who::user("ann");
+    let own = stage.site.get_as(&ann, "/v1/search?q=app").await.json();
+    assert_eq!(own["results"][0]["name"], "acme/app");
+    assert_eq!(own["results"][0]["is_public"], false);
+    let empty = stage.site.get("/v1/search").await.json();
+    assert_eq!(empty["num_results"], 0);
+    assert_eq!(stage.site.get("/v1/_ping").await.text().trim(), "true");
+    assert_eq!(stage.site.get("/v1/").await.status, 200);
+}

@@ -343,3 +343,64 @@ async fn only_superusers_see_and_keep_keys() {
         assert_eq!(answer.status, 403, "{method} {path}");
     }
 }
+
+/// quay-log-kinds 5: every superuser is told of a key that waits, and of one that no longer does nobody is.
+#[tokio::test]
+async fn superusers_are_told_of_a_key_while_it_waits() {
+    let (site, token) = stage().await;
+    let other = site.superuser("other").await;
+    let ann = site.user("ann").await;
+    let mut inboxes = Vec::new();
+    let root = site
+        .accounts()
+        .user_by_name("root")
+        .await
+        .unwrap()
+        .unwrap()
+        .0;
+    for user in [root, other, ann] {
+        inboxes.push(site.oauth_token(user, "user:admin").await);
+    }
+    let told = async |inbox: &str| {
+        let answer = site.api(inbox).get("/user/notifications").await;
+        answer.json()["notifications"].as_array().unwrap().clone()
+    };
+    for settled in ["approve", "delete", "withdraw"] {
+        let pair = Pair::make(&site, &token, "builder").await;
+        let key = format!("/superuser/keys/{}", pair.key_id);
+        let jwk = site.api(&token).get(&key).await.json()["jwk"].clone();
+        site.api(&token).delete(&key).await;
+        let path = format!("/keys/services/builder/keys/{}", pair.key_id);
+        let proof = pair.proof(&site, "builder");
+        for _ in 0..2 {
+            let sent = ask(&site, Method::PUT, &path, &proof, &jwk).await;
+            assert_eq!(sent.status, 202, "{}", sent.text());
+        }
+        for inbox in &inboxes[..2] {
+            let notices = told(inbox).await;
+            assert_eq!(notices.len(), 1, "once, however often it is sent");
+            assert_eq!(notices[0]["kind"], "service_key_submitted");
+            let metadata = &notices[0]["metadata"];
+            assert_eq!(metadata["kid"], pair.key_id.as_str());
+            assert_eq!(metadata["service"], "builder");
+            assert_eq!(metadata["jwk"], jwk);
+            assert_eq!(metadata["created_date"], site.clock.now().as_secs());
+        }
+        assert!(told(&inboxes[2]).await.is_empty(), "ann is no superuser");
+        let approve = format!("/superuser/approvedkeys/{}", pair.key_id);
+        match settled {
+            "delete" => assert_eq!(site.api(&token).delete(&key).await.status, 204),
+            _ => {
+                let approved = site.api(&token).post(&approve, json!({})).await;
+                assert_eq!(approved.status, 201, "{}", approved.text());
+            }
+        }
+        for inbox in &inboxes[..2] {
+            assert!(told(inbox).await.is_empty(), "{settled}");
+        }
+        if settled == "withdraw" {
+            let gone = ask(&site, Method::DELETE, &path, &proof, &Value::Null).await;
+            assert_eq!(gone.status, 204, "{}", gone.text());
+        }
+    }
+}

@@ -364,3 +364,24 @@ async fn the_site_tells_superusers_of_itself() {
     let tokens = open.api(&token).get("/superuser/apptokens").await;
     assert_eq!(tokens.json(), json!({"tokens": [], "only_expiring": null}));
 }
+
+/// quay-api 35: nobody else ends the server, and whoever does is answered.
+#[tokio::test]
+async fn a_superuser_ends_the_server() {
+    let (site, token) = stage().await;
+    let ann = site.user("ann").await;
+    let own = site.oauth_token(ann, "user:admin").await;
+    let path = "/superuser/shutdown";
+    assert_eq!(site.api(&own).post(path, json!({})).await.status, 403);
+    let nobody = site.api_of_nobody().post(path, json!({})).await;
+    assert!([401, 403].contains(&nobody.status.as_u16()));
+    let asked = site.app().end_asked();
+    let mut asked = std::pin::pin!(asked);
+    let before = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(asked.as_mut().poll(context).is_pending())
+    });
+    assert!(before.await, "nobody has asked who may");
+    let answer = site.api(&token).post(path, json!({})).await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
+    crate::harness::soon("the end is asked for", asked).await;
+}

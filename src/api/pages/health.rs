@@ -2,19 +2,21 @@
 //!
 //! `/livez` says that requests are answered at all, `/readyz` that content can be served. An upstream
 //! that is down makes neither fail: what is held is served without it (LC-02). The names of the
-//! services are Quay's; those that are no process of their own here cannot fail by themselves.
+//! services are Quay's; those that are no process of their own here cannot fail by themselves. Superusers
+//! are told more; who is none, or shows credentials that are wrong, gets the answer that everybody gets.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ::http::{StatusCode, header};
+use ::http::{HeaderMap, StatusCode, header};
 use rustix::fs::Access;
 use serde::Serialize;
 
 use crate::api::headers;
 use crate::api::state::State;
-use crate::http::{AccessLevel, Response, response};
+use crate::auth::Presented;
+use crate::http::{AccessLevel, Exchange, Response, response};
 
 /// A store that takes longer than this to answer counts as one that does not.
 const STORE_DEADLINE: Duration = Duration::from_secs(2);
@@ -46,12 +48,70 @@ struct HealthView {
 #[derive(Serialize)]
 struct HealthData {
     services: BTreeMap<&'static str, bool>,
+    #[serde(flatten)]
+    detail: Option<Detail>,
+}
+
+/// What superusers are told (Quay).
+#[derive(Serialize)]
+struct Detail {
+    services_expanded: BTreeMap<&'static str, Expanded>,
+    notes: Vec<&'static str>,
+    is_testing: bool,
+    config_provider: &'static str,
+    /// No key of this server's own stands among those of services.
+    local_service_key_id: &'static str,
+    hostname: String,
+}
+
+#[derive(Serialize)]
+struct Expanded {
+    status: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'static str>,
+}
+
+impl Detail {
+    fn of(services: &BTreeMap<&'static str, bool>) -> Self {
+        let expand = |(name, works): (&&'static str, &bool)| {
+            let failure = (!works).then(|| failure(name));
+            let status = *works;
+            (*name, Expanded { status, failure })
+        };
+        let hostname = rustix::system::uname();
+        Self {
+            services_expanded: services.iter().map(expand).collect(),
+            notes: Vec::new(),
+            is_testing: false,
+            config_provider: "file",
+            local_service_key_id: "",
+            hostname: hostname.nodename().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+fn failure(service: &str) -> &'static str {
+    match service {
+        "database" => "The store does not answer, or its disk has failed",
+        "storage" => "The data directory cannot be read and written",
+        "disk_space" => "There is less free space than DISK_RESERVE",
+        "disk_space_warning" => "Less than a twentieth of the volume is free above DISK_RESERVE",
+        _ => "It does not work",
+    }
 }
 
 /// Answers a probe; the status is 200 or 503.
-pub(in crate::api) async fn probe(state: &State, probe: Probe) -> Response {
+pub(in crate::api) async fn probe(
+    state: &State,
+    probe: Probe,
+    asked: (&Exchange, &HeaderMap),
+) -> Response {
     let mut answer = match probe {
-        Probe::Instance | Probe::EndToEnd | Probe::Warning => view(services(state, probe).await),
+        Probe::Instance | Probe::EndToEnd | Probe::Warning => {
+            let services = services(state, probe).await;
+            let is_told = is_superuser(state, asked).await;
+            view(services, is_told)
+        }
         Probe::Ping => response::json(StatusCode::OK, &true),
         Probe::Live => response::text(StatusCode::OK, "ok\n"),
         Probe::Ready => ready(state).await,
@@ -62,6 +122,22 @@ pub(in crate::api) async fn probe(state: &State, probe: Probe) -> Response {
         .insert(header::CACHE_CONTROL, headers::NO_STORE);
     answer.extensions_mut().insert(AccessLevel::Quiet);
     answer
+}
+
+/// Whether a superuser asks, by a session, a token, or name and password.
+async fn is_superuser(state: &State, (exchange, headers): (&Exchange, &HeaderMap)) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let presented = Presented {
+        authorization: text(header::AUTHORIZATION),
+        cookie: text(header::COOKIE),
+        address: exchange.client.ip(),
+        basic: true,
+    };
+    if presented.authorization.is_none() && presented.cookie.is_none() {
+        return false;
+    }
+    let caller = state.auth.caller(&presented).await;
+    caller.is_ok_and(|caller| caller.is_superuser())
 }
 
 async fn services(state: &State, probe: Probe) -> BTreeMap<&'static str, bool> {
@@ -125,13 +201,16 @@ fn has_room_to_spare(state: &State) -> bool {
     })
 }
 
-fn view(services: BTreeMap<&'static str, bool>) -> Response {
+fn view(services: BTreeMap<&'static str, bool>, is_told: bool) -> Response {
     let status = match services.values().all(|works| *works) {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     let view = HealthView {
-        data: HealthData { services },
+        data: HealthData {
+            detail: is_told.then(|| Detail::of(&services)),
+            services,
+        },
         status_code: status.as_u16(),
     };
     response::json(status, &view)

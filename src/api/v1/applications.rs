@@ -9,6 +9,7 @@ use super::authorizations::avatar;
 use super::context::Context;
 use super::error::ApiError;
 use super::json;
+use super::organization::{SettingsView, settings};
 use super::rows::{Answer, Rows};
 use super::view::{Avatar, AvatarSubject};
 use crate::accounts::{self, ApplicationFields};
@@ -82,6 +83,9 @@ struct ApplicationOwner {
     #[schema(value_type = Object)]
     teams: Map<String, Value>,
     ordered_teams: Vec<String>,
+    /// For its admins.
+    #[serde(flatten)]
+    settings: Option<SettingsView>,
 }
 
 pub(super) fn routes(rows: &mut Rows) {
@@ -249,6 +253,7 @@ async fn inform(context: Context) -> Answer {
             is_member: permits.is_member(),
             teams: Map::new(),
             ordered_teams: Vec::new(),
+            settings: permits.is_admin().then(|| settings(&context, &owner)),
         },
     };
     Ok(json::spaced(StatusCode::OK, &information))

@@ -42,6 +42,7 @@ mod invitation;
 mod json;
 mod keyserver;
 mod label;
+mod legacy;
 mod links;
 mod logs;
 mod loose;
@@ -107,6 +108,7 @@ const RESOURCES: &[Resource] = &[
     invitation::routes,
     keyserver::routes,
     label::routes,
+    legacy::routes,
     links::routes,
     logs::routes,
     manifest::routes,

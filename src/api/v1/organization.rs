@@ -67,7 +67,7 @@ struct OrganizationView {
 
 /// What admins see.
 #[derive(Serialize, ToSchema)]
-struct SettingsView {
+pub(super) struct SettingsView {
     invoice_email: bool,
     invoice_email_address: Option<String>,
     tag_expiration_s: u64,
@@ -277,7 +277,7 @@ async fn view(
     })
 }
 
-fn settings(context: &Context, record: &NamespaceRecord) -> SettingsView {
+pub(super) fn settings(context: &Context, record: &NamespaceRecord) -> SettingsView {
     let default = context.state.registry.rules().time_machine.as_secs();
     SettingsView {
         invoice_email: record.invoice_email,

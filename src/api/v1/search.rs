@@ -1,7 +1,7 @@
 //! Search of everything, and of repositories (`quay-api` section 31).
 //!
 //! What the caller may not see is not found (AZ-10). A search looks at a bounded number of names, and few
-//! run at the same time.
+//! run at the same time ([`crate::api::searches`]).
 
 use ::http::StatusCode;
 use serde::Serialize;
@@ -74,7 +74,11 @@ pub(super) fn routes(rows: &mut Rows) {
 
 /// What is searched for, as names are written.
 fn searched(context: &Context) -> String {
-    let text = context.text("query").unwrap_or_default();
+    normal(&context.text("query").unwrap_or_default())
+}
+
+/// A text as names are written; nothing for one that no name could hold.
+pub(super) fn normal(text: &str) -> String {
     let text = text.trim().to_lowercase();
     match text.len() <= LONGEST {
         true => text,
@@ -159,8 +163,13 @@ fn to_usize(number: u64) -> usize {
 
 /// Repositories that the caller may see and whose names hold the text, those that fit best first: up to
 /// `wanted` of them, and not fewer if there are as many.
-async fn find(context: &Context, text: &str, wanted: usize) -> Result<Vec<Catalogued>, ApiError> {
+pub(super) async fn find(
+    context: &Context,
+    text: &str,
+    wanted: usize,
+) -> Result<Vec<Catalogued>, ApiError> {
     let (state, mut from, mut found) = (&context.state, Searched::default(), Vec::new());
+    let _place = state.searches.place().await?;
     let mut looked_at = 0;
     for _ in 0..PIECES {
         let (piece, next) = state.registry.search_repositories(text, from).await?;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::context::Context;
 use super::error::ApiError;
-use super::view::{Avatar, AvatarSubject};
+use super::view::{Avatar, AvatarSubject, QuotaReportView};
 use crate::accounts::Membership;
 use crate::auth::Identity;
 use crate::model::{NamespaceRecord, TeamRole, UserId, UserRecord};
@@ -55,15 +55,7 @@ struct OwnView {
 struct QuotaView {
     #[schema(value_type = Vec<Object>)]
     quotas: Vec<Map<String, Value>>,
-    quota_report: QuotaReport,
-}
-
-#[derive(Serialize, ToSchema)]
-struct QuotaReport {
-    quota_bytes: u64,
-    configured_quota: Option<u64>,
-    running_backfill: &'static str,
-    backfill_status: &'static str,
+    quota_report: QuotaReportView,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -112,7 +104,7 @@ pub(super) async fn view(
 
 fn own(context: &Context, record: &UserRecord, namespace: &NamespaceRecord) -> OwnView {
     let features = &context.state.features;
-    let profile = &record.profile;
+    let (profile, ledger) = (&record.profile, context.state.registry.ledger());
     let has_quota = features.quota_management && features.edit_quota;
     OwnView {
         can_create_repo: true,
@@ -139,12 +131,10 @@ fn own(context: &Context, record: &UserRecord, namespace: &NamespaceRecord) -> O
         has_password_set: record.password.is_some(),
         quota: has_quota.then(|| QuotaView {
             quotas: Vec::new(),
-            quota_report: QuotaReport {
-                quota_bytes: context.state.registry.ledger().used(record.namespace),
-                configured_quota: None,
-                running_backfill: "complete",
-                backfill_status: "complete",
-            },
+            quota_report: QuotaReportView::new(
+                ledger.held(record.namespace),
+                ledger.limit(record.namespace),
+            ),
         }),
     }
 }

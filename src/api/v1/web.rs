@@ -67,15 +67,6 @@ pub(super) fn routes(rows: &mut Rows) {
         .summary("How a browser searches this site.")
         .internal()
         .status(200, "OpenSearch description");
-    for (path, operation) in [
-        ("/v1/_ping", "v1.ping"),
-        ("/v1/_internal_ping", "v1.internal_ping"),
-    ] {
-        rows.get(path, operation, "registry-v1-legacy", need, ping)
-            .summary("Whether there is a registry of the first version: there is its ping.")
-            .internal()
-            .status(200, "true");
-    }
     rows.get(
         "/secscan/_internal_ping",
         "secscan.internal_ping",
@@ -219,19 +210,6 @@ async fn opensearch(context: Context) -> Answer {
          </OpenSearchDescription>\n"
     );
     Ok(of_type("application/xml", text))
-}
-
-/// What clients of the first registry protocol asked: they are told that there is one.
-async fn ping(_: Context) -> Answer {
-    let mut answer = write::compact(StatusCode::OK, &true);
-    let headers = answer.headers_mut();
-    let version = HeaderValue::from_static("0.6.0");
-    headers.insert("x-docker-registry-version", version);
-    headers.insert(
-        "x-docker-registry-standalone",
-        HeaderValue::from_static("0"),
-    );
-    Ok(answer)
 }
 
 async fn secscan_ping(_: Context) -> Answer {

@@ -113,7 +113,9 @@ async fn collect(
             return Ok(found);
         };
         if looked_at >= LOOKED_AT {
-            found.goes_on = Some(Some(next));
+            let rest = visit.api.registry.catalogue(&next, 1).await?;
+            let has_ended = rest.repositories.is_empty() && rest.next.is_none();
+            found.goes_on = (!has_ended).then_some(Some(next));
             return Ok(found);
         }
         after = next;

@@ -63,7 +63,7 @@ pub(super) async fn put_manifest(
         raw,
         manifest,
         tags: tags.clone(),
-        by: visit.performer(&admitted.identity),
+        by: visit.performer(&admitted.identity).await,
         condition: visit.condition()?,
     };
     visit.api.registry.push_manifest(&placed, push).await?;
@@ -121,7 +121,7 @@ async fn to_delete_from(
         namespace: source.organization_id(),
         repository,
     };
-    Ok((placed, visit.performer(&admitted.identity)))
+    Ok((placed, visit.performer(&admitted.identity).await))
 }
 
 impl Visit<'_> {

@@ -17,10 +17,10 @@ use crate::proxy::{Door, ManifestAnswer, Route, Source};
 
 impl Visit<'_> {
     /// Who does something, as the usage log tells it.
-    pub(super) fn performer(&self, identity: &Identity) -> Performer {
+    pub(super) async fn performer(&self, identity: &Identity) -> Performer {
         let by = Performer {
             address: Some(self.exchange.client.ip()),
-            ..Performer::from(identity.actor())
+            ..self.api.auth.performer(identity).await
         };
         match self.user_agent() {
             Some(agent) => by.by_client(agent),
@@ -37,12 +37,15 @@ impl Visit<'_> {
         admitted: &Admitted,
     ) {
         let manifest = &answer.manifest;
+        let by = self.puller(source, admitted).await;
         self.api.audit.pulled(&Pull {
             namespace: (source.organization_id(), source.organization()),
             repository: (manifest.unit.repository, source.name()),
             reference,
             media_type: &manifest.raw.media_type,
-            actor: &self.puller(source, admitted).await,
+            actor: &by.actor,
+            oauth: by.oauth.as_ref(),
+            app_token: by.app_token.as_ref(),
             address: self.exchange.client.ip(),
             user_agent: self.user_agent(),
         });
@@ -50,13 +53,16 @@ impl Visit<'_> {
 
     /// What everyone may pull is pulled by nobody in particular, unless who pulls it says his name.
     /// What mirrors are sent belongs to the registry they stand for.
-    async fn puller(&self, source: &Source, admitted: &Admitted) -> Actor {
+    async fn puller(&self, source: &Source, admitted: &Admitted) -> Performer {
+        let auth = &self.api.auth;
         let is_named = !admitted.identity.is_anonymous();
         if is_named || source.door() == Door::Mirror {
-            return admitted.identity.actor();
+            return auth.performer(&admitted.identity).await;
         }
-        let named = self.bearer_identity().await;
-        named.map_or(Actor::Anonymous, |identity| identity.actor())
+        match self.bearer_identity().await {
+            Some(identity) => auth.performer(&identity).await,
+            None => Actor::Anonymous.into(),
+        }
     }
 
     /// A login that asks for nothing, as `docker login` does (`ACTION_LOG_AUDIT_LOGINS`).
@@ -73,7 +79,12 @@ impl Visit<'_> {
         };
         let mut more = self.login_metadata();
         more.extend(robot.map(|robot| ("robot".to_owned(), robot.into())));
-        let (now, by) = (self.api.registry.clock().now(), self.performer(identity));
+        let (now, by) = (
+            self.api.registry.clock().now(),
+            self.performer(identity).await,
+        );
+        let title = by.app_token.as_ref().map(|token| token.title.as_str());
+        more.extend(title.map(|title| ("app_specific_token_title".to_owned(), title.into())));
         let entry = LogEntry::new(LogKind::LoginSuccess, now, &by).with(Value::Object(more));
         self.api.audit.note(filed(entry, namespace));
     }
@@ -97,7 +108,7 @@ impl Visit<'_> {
         more.insert(key.to_owned(), username.into());
         more.insert("message".to_owned(), failure.message.as_ref().into());
         let now = self.api.registry.clock().now();
-        let by = self.performer(&Identity::Anonymous);
+        let by = self.performer(&Identity::Anonymous).await;
         let entry = LogEntry::new(LogKind::LoginFailure, now, &by).with(Value::Object(more));
         self.api.audit.note(filed(entry, namespace));
     }
@@ -151,7 +162,9 @@ impl Visit<'_> {
             StatusCode::UNAUTHORIZED => self.bearer_identity().await,
             _ => self.caller().await.ok().map(|caller| caller.identity),
         };
-        let by = self.performer(&identity.unwrap_or(Identity::Anonymous));
+        let by = self
+            .performer(&identity.unwrap_or(Identity::Anonymous))
+            .await;
         let (key, value) = match reference {
             Reference::Tag(tag) => ("tag", tag.to_string()),
             Reference::Digest(digest) => ("manifest_digest", digest.to_string()),

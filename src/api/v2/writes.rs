@@ -156,7 +156,7 @@ impl Visit<'_> {
             });
         }
         let by = admitted.identity.actor();
-        let performer = self.performer(&admitted.identity);
+        let performer = self.performer(&admitted.identity).await;
         let is_open = matches!(by, Actor::Anonymous)
             || self
                 .api

@@ -6,18 +6,22 @@
 //!
 //! Promises: a key is believed only once it is approved and until it expires; it speaks for its own
 //! service alone (AZ-06); what nobody vouches for is bounded in number, in size and in time, so that
-//! strangers fill nothing. Every change has its line in the usage log, in its transaction.
+//! strangers fill nothing. Every change has its line in the usage log, in its transaction, and a key that
+//! waits lies in the inbox of every superuser until it waits no longer.
 
 mod jwk;
+mod notices;
 mod pair;
 mod proof;
 mod submitted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::Error;
+use super::lookup::People;
 use crate::model::{
     ApprovalKind, Clock, LogEntry, LogKind, NamespaceName, Performer, Secret, ServiceKeyApproval,
     ServiceKeyRecord, Timestamp, UserId,
@@ -41,6 +45,7 @@ pub struct ServiceKeys {
     store: Store,
     clock: Clock,
     lives: Lives,
+    people: Arc<People>,
 }
 
 /// How long keys are kept that nobody believes.
@@ -122,11 +127,12 @@ impl From<store::Error> for ServiceKeyError {
 }
 
 impl ServiceKeys {
-    pub(super) const fn new(store: Store, clock: Clock, lives: Lives) -> Self {
+    pub(super) const fn new(store: Store, clock: Clock, lives: Lives, people: Arc<People>) -> Self {
         Self {
             store,
             clock,
             lives,
+            people,
         }
     }
 
@@ -226,6 +232,7 @@ impl ServiceKeys {
             }
             record.approval = Some(approval.clone());
             tx.service_keys().put(&id, &record)?;
+            notices::settle(tx, &id)?;
             let entry = line(LogKind::ServiceKeyApprove, now, &by, &id, &record);
             Ok::<_, ServiceKeyError>(tx.logs().append(&entry)?)
         };
@@ -274,6 +281,7 @@ impl ServiceKeys {
         let delete = move |tx: &mut WriteTx<'_>| {
             let record = known(tx, &id)?;
             tx.service_keys().remove(&id)?;
+            notices::settle(tx, &id)?;
             let told = json!({"created_date": record.created.http_date()});
             let entry = line(LogKind::ServiceKeyDelete, now, &by, &id, &record).with(told);
             Ok::<_, ServiceKeyError>(tx.logs().append(&entry)?)
@@ -304,6 +312,7 @@ impl ServiceKeys {
                 // It may have been approved or prolonged since it was read.
                 if record.is_some_and(|record| lives.are_over(&record, now)) {
                     tx.service_keys().remove(id)?;
+                    notices::settle(tx, id)?;
                 }
             }
             Ok::<_, store::Error>(())

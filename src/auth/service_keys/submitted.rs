@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::jwk::PublicKey;
 use super::{
     NAME_BYTES, ServiceKey, ServiceKeyError, ServiceKeys, check_expiry, check_service, known, line,
-    proof, text_of,
+    notices, proof, text_of,
 };
 use crate::auth::Error;
 use crate::model::{LogEntry, LogKind, Performer, ServiceKeyRecord, Timestamp};
@@ -101,8 +101,19 @@ impl ServiceKeys {
                 return Err(ServiceKeyError::Malformed);
             }
             let record = submission.record(&key, now, by.address)?;
+            // Strangers come this far: what is refused anyway costs no more than this look.
+            let look = |tx: &ReadTx| is_new(tx, &submission.key_id, &record);
+            if !self.store.read(look).await? {
+                return Ok(Submitted::Waits);
+            }
+            let notices = self.notices(&submission.key_id, &record).await?;
             let by = by.clone();
-            let wait = move |tx: &mut WriteTx<'_>| wait(tx, &submission, &record, (now, &by));
+            let wait = move |tx: &mut WriteTx<'_>| {
+                if wait(tx, &submission, &record, (now, &by))? {
+                    notices.iter().try_for_each(|it| tx.notices().put(it))?;
+                }
+                Ok::<_, ServiceKeyError>(())
+            };
             self.store.write(wait).await?;
             return Ok(Submitted::Waits);
         }
@@ -140,6 +151,7 @@ impl ServiceKeys {
             let signer_record = of_service(tx, &submission.service, &signer)?;
             check_signer(&signer_record, now)?;
             tx.service_keys().remove(&submission.key_id)?;
+            notices::settle(tx, &submission.key_id)?;
             let entry = LogEntry::new(LogKind::ServiceKeyDelete, now, &by).with(json!({
                 "kid": submission.key_id,
                 "signer_kid": signer,
@@ -223,16 +235,14 @@ fn of_service(
     same.then_some(record).ok_or(ServiceKeyError::Unknown)
 }
 
-/// Puts a new key among those that wait. What is there already under its id stays as it is.
-fn wait(
-    tx: &mut WriteTx<'_>,
-    submission: &Submission,
-    record: &ServiceKeyRecord,
-    (now, by): (Timestamp, &Performer),
-) -> Result<(), ServiceKeyError> {
-    if let Some(before) = tx.service_keys().record(&submission.key_id)? {
+/// Whether a key is to be put among those that wait; `false` if just this one is there already.
+///
+/// # Errors
+/// [`ServiceKeyError::Refused`] for an id that is another's, [`ServiceKeyError::TooMany`].
+fn is_new(tx: &ReadTx, key_id: &str, record: &ServiceKeyRecord) -> Result<bool, ServiceKeyError> {
+    if let Some(before) = tx.service_keys().record(key_id)? {
         let same = before.service == record.service && before.jwk == record.jwk;
-        return same.then_some(()).ok_or(ServiceKeyError::Refused);
+        return same.then_some(false).ok_or(ServiceKeyError::Refused);
     }
     let all = tx.service_keys().list(None, PAGE_ROWS)?;
     let waiting: Vec<_> = all
@@ -241,11 +251,24 @@ fn wait(
         .collect();
     let from_one = waiting
         .iter()
-        .filter(|(_, other)| other.submitted_from == by.address);
+        .filter(|(_, other)| other.submitted_from == record.submitted_from);
     let too_many =
         waiting.len() >= WAITING || from_one.count() >= WAITING_FROM_ONE || all.len() >= PAGE_ROWS;
     if too_many {
         return Err(ServiceKeyError::TooMany);
+    }
+    Ok(true)
+}
+
+/// Puts a new key among those that wait; whether it was new. What is there already under its id stays as it is.
+fn wait(
+    tx: &mut WriteTx<'_>,
+    submission: &Submission,
+    record: &ServiceKeyRecord,
+    (now, by): (Timestamp, &Performer),
+) -> Result<bool, ServiceKeyError> {
+    if !is_new(tx, &submission.key_id, record)? {
+        return Ok(false);
     }
     tx.service_keys().put(&submission.key_id, record)?;
     let told = json!({
@@ -261,7 +284,8 @@ fn wait(
         record,
     )
     .with(told);
-    Ok(tx.logs().append(&entry)?)
+    tx.logs().append(&entry)?;
+    Ok(true)
 }
 
 /// Puts a key in the place of the one that signed for it, with its name, approval and rotation.

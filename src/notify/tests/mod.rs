@@ -76,6 +76,8 @@ impl Site {
             reference: &reference,
             media_type: &MediaType::OCI_MANIFEST,
             actor,
+            oauth: None,
+            app_token: None,
             address: [192, 0, 2, 1].into(),
             user_agent: Some("containerd/2"),
         });

@@ -377,3 +377,40 @@ async fn dropping_a_tag_frees_what_only_it_leads_to() {
     assert_eq!(site.stored_usage().await, 0);
     assert!(site.files().await.is_empty());
 }
+
+/// What an upstream gave goes with its deleted repository as what was pushed does: rows, order of use and files;
+/// what another repository of the organisation has stays.
+#[tokio::test]
+async fn a_deleted_repository_of_what_was_fetched_leaves_nothing() {
+    let site = Site::new().await;
+    let (gone, kept) = (site.place("gone").await, site.place("kept").await);
+    let base = layer(1, 1000);
+    let doomed = Image::new(&[base.clone(), layer(2, 500)]);
+    let other = Image::new(&[base.clone(), layer(3, 500)]);
+    site.pull(&gone, &doomed, Some("v1")).await;
+    site.pull(&kept, &other, Some("v1")).await;
+    site.clock.advance(Duration::from_secs(1));
+    site.registry.touch(site.unit(&gone, doomed.digest()));
+    site.registry.flush_recency().await.unwrap();
+    let nobody = crate::model::Performer::default();
+    let delete = site.registry.delete_repository(gone.repository, &nobody);
+    delete.await.unwrap();
+    assert_eq!(site.registry.purge().await.unwrap(), 1);
+
+    assert!(site.holds_all(&kept, &other).await);
+    let files = site.files().await;
+    assert!(files.contains(&Digest::of(&base)) && !files.contains(&Digest::of(&layer(2, 500))));
+    let (namespace, repository) = (site.namespace, gone.repository);
+    let left = site.registry.store().scan(move |tx| {
+        let used = tx.recency().oldest(namespace, None, 99)?;
+        let bytes = tx.usage().of_repository(repository)?;
+        Ok::<_, store::Error>((used, bytes))
+    });
+    let (used, bytes) = left.await.unwrap();
+    assert!(used.iter().all(|(unit, _)| unit.repository != repository));
+    assert!(!used.is_empty(), "the other is still in the order of use");
+    assert_eq!(bytes, 0);
+    site.assert_accounts().await;
+    let check = site.registry.check(crate::registry::Repair::No, |_| {});
+    assert_eq!(check.await.unwrap().findings, 0);
+}

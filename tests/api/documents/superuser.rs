@@ -212,6 +212,11 @@ async fn of_the_site(guide: &Guide) {
     let status = json!({"provider_id": "file", "status": "ready"});
     let path = "/superuser/registrystatus";
     guide.get("", path).await.is(200, &status);
+    let end = "POST /superuser/shutdown";
+    guide
+        .ask(&guide.root, end, json!({}))
+        .await
+        .is(200, &json!({}));
 }
 
 /// Nothing builds here yet: an unknown build is what every build is.

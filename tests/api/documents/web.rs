@@ -180,6 +180,11 @@ async fn the_doors_of_the_web_answer_as_documented() {
     for path in ["/v1/_ping", "/v1/_internal_ping", "/secscan/_internal_ping"] {
         guide.read(path).await.says(200, "true");
     }
+    guide.read("/v1/").await.succeeds(200);
+    let nothing = json!({
+        "query": "zq", "num_results": 0, "num_pages": 1, "page": 1, "page_size": 25, "results": [],
+    });
+    guide.read("/v1/search?q=zq").await.is(200, &nothing);
     of_programs(&guide).await;
     // Nothing sends mail, so no code is ever right.
     let refusal = json!({"error": "Invalid confirmation code"});

@@ -1,10 +1,21 @@
 //! What the rooms below say, in the forms of this dialect. No arm is left open, so that a new failure
 //! cannot be forgotten at the edge.
 
+use std::time::Duration;
+
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
+use crate::api::searches::Busy;
 use crate::registry::{LabelFault, PolicyFault, PruneFault};
 use crate::{accounts, auth, notify, registry};
+
+impl From<Busy> for ApiError {
+    fn from(_: Busy) -> Self {
+        Self::Busy {
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
 
 impl From<auth::Error> for ApiError {
     fn from(error: auth::Error) -> Self {

@@ -36,6 +36,8 @@ pub(in crate::api) enum ApiError {
     ReadOnly,
     /// Too many wrong passwords.
     Throttled { retry_after: Duration },
+    /// As many search at the same time as may.
+    Busy { retry_after: Duration },
     /// What is nobody's fault but ours; logged where it is made.
     Failed,
     /// Trying again may help: the server is stopping, or its disk failed.
@@ -138,6 +140,7 @@ impl ApiError {
                 json::compact(StatusCode::SERVICE_UNAVAILABLE, &body)
             }
             Self::Throttled { retry_after } => throttled(retry_after),
+            Self::Busy { retry_after } => busy(retry_after),
             Self::Failed => {
                 let message = "The server failed to do that; its log says why.";
                 let body = json!({ "message": message });
@@ -194,7 +197,21 @@ fn exception(
 
 fn throttled(retry_after: Duration) -> Response {
     let text = "Too many failed login attempts; try again later.\n";
-    let mut answer = response::text(StatusCode::TOO_MANY_REQUESTS, text);
+    let answer = response::text(StatusCode::TOO_MANY_REQUESTS, text);
+    later(answer, retry_after)
+}
+
+fn busy(retry_after: Duration) -> Response {
+    let message = "Too many searches run at the same time; try again later.";
+    let body = json!({ "message": message });
+    later(
+        json::spaced(StatusCode::TOO_MANY_REQUESTS, &body),
+        retry_after,
+    )
+}
+
+/// RFC 9110 §10.2.3: when to try again.
+fn later(mut answer: Response, retry_after: Duration) -> Response {
     let seconds = HeaderValue::from(retry_after.as_secs().max(1));
     answer.headers_mut().insert(header::RETRY_AFTER, seconds);
     answer
@@ -237,6 +254,10 @@ mod tests {
             (status.as_u16(), body.as_str()),
             (403, "{\"error\":\"no\"}\n")
         );
+        let retry_after = Duration::from_millis(10);
+        let answer = ApiError::Busy { retry_after }.answer("http://site:1");
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
         let (status, body) = read(ApiError::ReadOnly).await;
         assert!(body.contains("\"is_readonly\":true"), "{body}");
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);

@@ -169,16 +169,16 @@ pub(super) async fn set_visibility(context: Context) -> Answer {
     Ok(json::spaced(StatusCode::OK, &SuccessView::YES))
 }
 
-/// Content trust is not built: nothing is signed by this registry.
+/// As in Quay a word about the repository, which it shows; nothing is signed by this registry.
 pub(super) async fn set_trust(context: Context) -> Answer {
     let body: TrustBody = context.body()?;
-    match body.trust_enabled {
-        true => Err(ApiError::message(
-            StatusCode::NOT_IMPLEMENTED,
-            "Content trust is not built",
-        )),
-        false => Ok(json::spaced(StatusCode::OK, &SuccessView::YES)),
-    }
+    let repository = context.repository().repository;
+    let by = context.performer();
+    let registry = &context.state.registry;
+    registry
+        .set_trust(repository, body.trust_enabled, &by)
+        .await?;
+    Ok(json::spaced(StatusCode::OK, &SuccessView::YES))
 }
 
 pub(super) async fn set_state(context: Context) -> Answer {

@@ -1,7 +1,9 @@
 //! `GET /api/v1/repository`: those that the caller may see.
 //!
 //! A request looks at a bounded number of repositories. If its page is not full by then, the token goes on
-//! behind what it looked at.
+//! behind what it looked at; but a list that has ended by then has no token, and an outsider's list of a
+//! namespace is made of what is granted to him, whatever else there is. Lists of all namespaces take turns
+//! with searches.
 
 use ::http::StatusCode;
 use serde::Serialize;
@@ -13,7 +15,7 @@ use super::super::rows::Answer;
 use super::super::{cursor, json};
 use crate::api::state::State;
 use crate::auth::{Caller, Target};
-use crate::model::{NamespaceId, RepositoryId, UserId, Visibility};
+use crate::model::{NamespaceId, NamespaceRecord, RepositoryId, UserId, Visibility};
 use crate::registry::{Asked, Catalogued, Facts};
 
 /// Repositories of a page (Quay: `REPOS_PER_PAGE`).
@@ -21,6 +23,10 @@ const PAGE: usize = 100;
 
 /// Rows that one request looks at, at most.
 const LOOKED_AT: usize = 10_000;
+
+/// Grants of one caller in one namespace that a list is made of, at most; who has more has the namespace
+/// walked.
+const GRANTED: usize = 2_000;
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct ListView {
@@ -97,6 +103,8 @@ enum Source {
     Namespace(NamespaceId),
     All,
     Starred(UserId),
+    /// Of one namespace, in byte order of their names.
+    Granted(NamespaceId, Vec<Catalogued>),
     /// There is no such namespace.
     Nothing,
 }
@@ -105,7 +113,7 @@ impl Source {
     /// What page tokens are for: a place in one list says nothing in another (AZ-10).
     fn listing(&self) -> String {
         match self {
-            Self::Namespace(id) => format!("repositories of namespace {id}"),
+            Self::Namespace(id) | Self::Granted(id, _) => format!("repositories of namespace {id}"),
             Self::All => "repositories".to_owned(),
             Self::Starred(user) => format!("repositories starred by user {user}"),
             Self::Nothing => "no repositories".to_owned(),
@@ -132,10 +140,11 @@ pub(super) async fn list(context: Context) -> Answer {
         }
         (true, Some(user), _) => Source::Starred(user),
         (false, _, Some(name)) => match name.parse() {
-            Ok(name) => {
-                let found = context.state.registry.namespace(&name).await?;
-                found.map_or(Source::Nothing, |(id, _)| Source::Namespace(id))
-            }
+            Ok(name) => match context.state.registry.namespace(&name).await? {
+                Some((id, _)) if public => Source::Namespace(id),
+                Some((id, owner)) => narrowed(&context, id, &owner).await?,
+                None => Source::Nothing,
+            },
             Err(_) => Source::Nothing,
         },
         (false, _, None) => Source::All,
@@ -147,6 +156,10 @@ pub(super) async fn list(context: Context) -> Answer {
         Source::Nothing
     } else {
         source
+    };
+    let _place = match source {
+        Source::All => Some(context.state.searches.place().await?),
+        _ => None,
     };
     let (page, next) = collect(&context, &source, public || starred).await?;
     let asked = Asked {
@@ -165,6 +178,30 @@ pub(super) async fn list(context: Context) -> Answer {
         next_page: next.map(|position| cursor::seal(key, &source.listing(), &position)),
     };
     Ok(json::spaced(StatusCode::OK, &view))
+}
+
+/// Where to look for what the caller may see of a namespace by name. An outsider sees what is granted to him,
+/// and nobody in particular sees nothing.
+async fn narrowed(
+    context: &Context,
+    namespace: NamespaceId,
+    owner: &NamespaceRecord,
+) -> Result<Source, ApiError> {
+    let (state, identity) = (&context.state, &context.caller.identity);
+    let Some(principal) = identity.principal() else {
+        return Ok(Source::Nothing);
+    };
+    let full = state.features.superusers_full_access || !owner.is_local();
+    let reads_all = identity.is_global_readonly() || (identity.is_superuser() && full);
+    let rights = state.accounts.rights(principal, namespace, None).await?;
+    if reads_all || rights.member || rights.role.is_some() {
+        return Ok(Source::Namespace(namespace));
+    }
+    let granted = state.accounts.granted_to(principal, namespace, GRANTED);
+    Ok(match granted.await? {
+        Some(ids) => Source::Granted(namespace, state.registry.by_name(ids).await?),
+        None => Source::Namespace(namespace),
+    })
 }
 
 /// A page of what the caller may see, and behind what the next one begins.
@@ -197,7 +234,11 @@ async fn collect(
         }
         match next {
             None => return Ok((page, None)),
-            Some(next) if looked_at >= LOOKED_AT => return Ok((page, Some(next))),
+            Some(next) if looked_at >= LOOKED_AT => {
+                let (rest, more) = read(state, source, &next, 1).await?;
+                let has_ended = rest.is_empty() && more.is_none();
+                return Ok((page, (!has_ended).then_some(next)));
+            }
             Some(next) => after = next,
         }
     }
@@ -221,6 +262,15 @@ async fn read(
             let (page, next) = registry.starred(*user, after, rows).await?;
             (page, next.map(|id| id.to_string()))
         }
+        Source::Granted(_, all) => {
+            let begin = all.partition_point(|entry| entry.record.name.as_str() <= after);
+            let page = all[begin..].iter().take(rows).cloned();
+            let page: Vec<_> = page.collect();
+            let is_cut = begin + page.len() < all.len();
+            let next = page.last().filter(|_| is_cut);
+            let next = next.map(|entry| entry.record.name.to_string());
+            (page, next)
+        }
         Source::Nothing => (Vec::new(), None),
     })
 }
@@ -228,7 +278,7 @@ async fn read(
 /// Where a list goes on behind a repository.
 fn position(source: &Source, entry: &Catalogued) -> String {
     match source {
-        Source::Namespace(_) => entry.record.name.to_string(),
+        Source::Namespace(_) | Source::Granted(..) => entry.record.name.to_string(),
         Source::All | Source::Nothing => entry.full_name(),
         Source::Starred(_) => entry.repository.to_string(),
     }

@@ -97,7 +97,7 @@ pub(super) async fn show(context: Context) -> Answer {
         is_organization: !matches!(owner.kind, NamespaceKind::User(_)),
         is_starred,
         status_token: "",
-        trust_enabled: false,
+        trust_enabled: record.trusted,
         tag_expiration_s: time_machine.as_secs(),
         is_free_account: true,
         state: record.state.as_str(),

@@ -65,6 +65,12 @@ pub(super) fn routes(rows: &mut Rows) {
             "Only tokens that expire soon",
         )
         .answer::<TokensView>(200, "The tokens, without their codes");
+    let path = "/api/v1/superuser/shutdown";
+    rows.post(path, "scShutdownContainer", "suconfig", need, shut_down)
+        .summary("Ends the server in order.")
+        .switch(has_superusers)
+        .internal()
+        .status(200, "It is ending");
     let path = "/api/v1/superuser/registrystatus";
     rows.get(
         path,
@@ -77,6 +83,14 @@ pub(super) fn routes(rows: &mut Rows) {
     .switch(has_superusers)
     .internal()
     .status(200, "It is");
+}
+
+/// The end of the process, in order: what is running finishes first. Whatever started it starts it again.
+async fn shut_down(context: Context) -> Answer {
+    let who = &context.caller.identity;
+    tracing::warn!(%who, "a superuser ends the server");
+    context.state.end_asked.notify_one();
+    Ok(write::spaced(StatusCode::OK, &json!({})))
 }
 
 #[derive(Serialize, ToSchema)]

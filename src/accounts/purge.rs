@@ -129,6 +129,7 @@ fn empty_namespace(tx: &mut WriteTx<'_>, id: NamespaceId) -> Result<usize, store
     if told > 0 {
         return Ok(told);
     }
+    tx.quotas().remove(id)?;
     tx.immutability().clear(PolicyScope::Namespace(id))?;
     tx.prune_policies().clear(PolicyScope::Namespace(id))?;
     tx.prototypes().clear(id)

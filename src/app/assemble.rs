@@ -19,7 +19,7 @@ use crate::notify::{self, Audit, Inbox, Messages};
 use crate::oci::ArtifactTypes;
 use crate::outbound::{Names, Outbound};
 use crate::proxy::{self, Proxy};
-use crate::quota::{self, DiskSpace, Ledger};
+use crate::quota::{self, DiskSpace, Ledger, Quotas};
 use crate::registry::{self, Pace, Registry};
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
@@ -66,7 +66,6 @@ impl Services {
             None => quota::default_disk_reserve(ByteSize(blobs.disk()?.total_bytes)),
         };
         let ledger = Ledger::new(Arc::new(Volume(blobs.clone())), disk_reserve.bytes());
-        load_usage(&store, &ledger).await?;
         if ledger.disk_deficit() > 0 {
             tracing::warn!(
                 missing_bytes = ledger.disk_deficit(),
@@ -74,6 +73,7 @@ impl Services {
             );
         }
         let accounts = open_accounts(&secret, &store, &clock, families).await?;
+        load_held(&store, &ledger).await?;
         let registry = Registry::new(registry::Parts {
             store: store.clone(),
             blobs,
@@ -84,6 +84,8 @@ impl Services {
             session_secret: secret.session_key(),
             metrics: registry::Metrics::new(families)?,
         });
+        load_quotas(&store, registry.quotas()).await?;
+        registry.quotas().enforce(enforcement(config));
         registry.recall_uses().await?;
         let outbound = Outbound::new(
             config.outbound.clone(),
@@ -193,8 +195,18 @@ pub(super) fn rules(config: &Config) -> registry::Rules {
         sparse_indexes: config.pushes.sparse_indexes,
         labeled: config.retention.labeled,
         permanently_delete: config.retention.permanently_delete,
+        reset_children: config.retention.reset_children,
         immutable_tags: config.features.immutable_tags,
         prune: config.prune.policy.clone(),
+    }
+}
+
+/// What the configuration says of the quotas of namespaces.
+pub(super) fn enforcement(config: &Config) -> quota::Enforcement {
+    let features = &config.features;
+    quota::Enforcement {
+        refuses: features.quota_management && features.verify_quota,
+        default_bytes: config.retention.default_quota,
     }
 }
 
@@ -317,7 +329,7 @@ async fn open_accounts(
 }
 
 /// The ledger lives in memory; what each organisation holds is in the store.
-async fn load_usage(store: &Store, ledger: &Ledger) -> Result<(), store::Error> {
+async fn load_held(store: &Store, ledger: &Ledger) -> Result<(), store::Error> {
     let held = store
         .scan(|tx| {
             let organizations = tx.namespaces().list()?.into_iter();
@@ -328,6 +340,21 @@ async fn load_usage(store: &Store, ledger: &Ledger) -> Result<(), store::Error> 
         .await?;
     held.into_iter()
         .for_each(|(organization, bytes)| ledger.load(organization, bytes));
+    Ok(())
+}
+
+/// So are the quotas that it has by the API.
+async fn load_quotas(store: &Store, quotas: &Quotas) -> Result<(), store::Error> {
+    let own = store
+        .scan(|tx| {
+            let mut own = Vec::new();
+            for (id, _) in tx.namespaces().list()? {
+                own.extend(tx.quotas().of(id)?.map(|record| (id, record)));
+            }
+            Ok::<_, store::Error>(own)
+        })
+        .await?;
+    quotas.load(own);
     Ok(())
 }
 

@@ -35,6 +35,8 @@ impl App {
                 return;
             }
         };
+        let quotas = self.services.registry.quotas();
+        quotas.enforce(assemble::enforcement(&config));
         self.services.proxy.set_hostnames(hostnames(&config));
         self.meet_quotas();
         let site = listeners::site(&config, &self.addresses, self.services.disk_reserve);

@@ -570,6 +570,20 @@ pub const KEYS: &[Key] = &[
         "Tags can be deleted without a way back",
     ),
     key(
+        "RESET_CHILD_MANIFEST_EXPIRATION",
+        Form::Switch,
+        "false",
+        Live,
+        "What an index named goes with it, however lately it came",
+    ),
+    key(
+        "DEFAULT_SYSTEM_REJECT_QUOTA_BYTES",
+        Form::Size,
+        "0",
+        Live,
+        "Most bytes of an organisation or user without a quota of its own; 0: no bound",
+    ),
+    key(
         "LABELED_EXPIRATION_MINIMUM",
         Form::Duration,
         "1h",

@@ -26,6 +26,11 @@ pub struct RetentionConfig {
     pub time_machines: Vec<Duration>,
     /// Tags can be deleted without a way back (`PERMANENTLY_DELETE_TAGS`).
     pub permanently_delete: bool,
+    /// What an index named goes with it, however lately it came (`RESET_CHILD_MANIFEST_EXPIRATION`).
+    pub reset_children: bool,
+    /// What a namespace may hold that has no quota of its own, in bytes; `None`: whatever it likes
+    /// (`DEFAULT_SYSTEM_REJECT_QUOTA_BYTES`, 0 for none).
+    pub default_quota: Option<u64>,
     /// The shortest and the longest life that `quay.expires-after` gives a tag.
     pub labeled: (Duration, Duration),
     /// For how long what nothing names yet is kept after its push.
@@ -47,6 +52,8 @@ impl Default for RetentionConfig {
             time_machine: 2 * WEEK,
             time_machines: vec![Duration::ZERO, DAY, WEEK, 2 * WEEK, 4 * WEEK],
             permanently_delete: false,
+            reset_children: false,
+            default_quota: None,
             labeled: (60 * MINUTE, 104 * WEEK),
             grace: 60 * MINUTE,
             upload_expiry: 2 * DAY,
@@ -80,6 +87,10 @@ impl RetentionConfig {
             life("LABELED_EXPIRATION_MAXIMUM", default.labeled.1),
         );
         let permanently = fields.read(report, "PERMANENTLY_DELETE_TAGS", value::switch);
+        let reset_children = fields.read(report, "RESET_CHILD_MANIFEST_EXPIRATION", value::switch);
+        let most = ByteSize(i64::MAX as u64);
+        let quota = |node: &Node| value::size(node, ByteSize(0), most);
+        let default_quota = fields.read(report, "DEFAULT_SYSTEM_REJECT_QUOTA_BYTES", quota);
         let rest = |node: &Node| value::duration(node, MINUTE, 365 * DAY);
         let upload_expiry = fields.read(report, "UPLOAD_EXPIRATION", rest);
         let scrub_every = fields.read(report, "SCRUB_INTERVAL", scrub_interval);
@@ -88,6 +99,10 @@ impl RetentionConfig {
             time_machine,
             time_machines,
             permanently_delete: permanently.unwrap_or(default.permanently_delete),
+            reset_children: reset_children.unwrap_or(default.reset_children),
+            default_quota: default_quota
+                .map(ByteSize::bytes)
+                .filter(|bytes| *bytes > 0),
             labeled,
             grace,
             upload_expiry: upload_expiry.unwrap_or(default.upload_expiry),

@@ -83,6 +83,9 @@ impl Default for Intervals {
     }
 }
 
+/// The shortest time between two collections.
+const COLLECTION_REST: Duration = Duration::from_secs(1);
+
 /// What the loops work on.
 pub struct Parts {
     pub registry: Registry,
@@ -155,7 +158,7 @@ impl Jobs {
             Rounds::refresh_gauges,
         ));
         if let Some(pause) = intervals.collection {
-            loops.spawn(every(pause, pause, rounds.clone(), Rounds::collect));
+            loops.spawn(collect(rounds.clone(), pause));
             loops.spawn(every(
                 intervals.leftovers,
                 intervals.leftovers,
@@ -211,6 +214,19 @@ where
     loop {
         work(with.clone()).await;
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Collects at every interval, and soon after something was deleted.
+async fn collect(rounds: Rounds, pause: Duration) {
+    let rest = pause.min(COLLECTION_REST);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause - rest) => {}
+            () = rounds.registry.collection_wanted() => {}
+        }
+        rounds.clone().collect().await;
+        tokio::time::sleep(rest).await;
     }
 }
 

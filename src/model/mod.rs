@@ -19,6 +19,7 @@ mod oauth;
 mod permission;
 mod proxy_cache;
 mod prune;
+mod quota;
 mod recency;
 mod repository;
 mod review;
@@ -53,6 +54,7 @@ pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord}
 pub use permission::{Grantee, PrototypeRecord, Role};
 pub use proxy_cache::{ProxyAccountRecord, ProxyCacheRecord};
 pub use prune::{Age, PrunePolicy, PruneRule};
+pub use quota::{LimitKind, QuotaLimit, QuotaRecord};
 pub use recency::{RecencyRecord, Unit};
 pub use repository::{
     NamespaceKind, NamespaceRecord, RepositoryRecord, RepositoryState, Visibility,

@@ -25,10 +25,24 @@ impl ByteSize {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+
+    /// The largest binary unit that leaves at least one, always with one decimal: `10.0 GiB` (Quay's form
+    /// of quotas).
+    pub fn to_decimal_text(self) -> String {
+        let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let steps = self.0.checked_ilog2().unwrap_or(0) / 10;
+        match units.get((steps as usize).wrapping_sub(1)) {
+            None => format!("{:.1} Byte", self.0 as f64),
+            Some(unit) => format!(
+                "{:.1} {unit}",
+                self.0 as f64 / f64::powi(1024.0, steps as i32)
+            ),
+        }
+    }
 }
 
 /// Unit names; a bare letter (`20G`, as Quay writes sizes) is the binary unit.
-const UNITS: [(&str, u64); 18] = [
+const UNITS: [(&str, u64); 25] = [
     ("", 1),
     ("B", 1),
     ("K", 1 << 10),
@@ -46,7 +60,14 @@ const UNITS: [(&str, u64); 18] = [
     ("GB", 1_000_000_000),
     ("T", 1 << 40),
     ("TiB", 1 << 40),
+    ("Ti", 1 << 40),
     ("TB", 1_000_000_000_000),
+    ("PiB", 1 << 50),
+    ("Pi", 1 << 50),
+    ("PB", 1_000_000_000_000_000),
+    ("EiB", 1 << 60),
+    ("Ei", 1 << 60),
+    ("EB", 1_000_000_000_000_000_000),
 ];
 
 impl FromStr for ByteSize {
@@ -131,6 +152,21 @@ impl<'de> Deserialize<'de> for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decimal_text_has_one_decimal_and_the_best_unit() {
+        for (bytes, text) in [
+            (0, "0.0 Byte"),
+            (1023, "1023.0 Byte"),
+            (10_485_760, "10.0 MiB"),
+            (10_737_418_240, "10.0 GiB"),
+            (2 << 40, "2.0 TiB"),
+            (1536, "1.5 KiB"),
+            (8_388_608_000_000_000_000, "7.3 EiB"),
+        ] {
+            assert_eq!(ByteSize(bytes).to_decimal_text(), text);
+        }
+    }
 
     #[test]
     fn sizes_read_as_people_write_them() {

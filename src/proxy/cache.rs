@@ -11,7 +11,7 @@ use super::{Error, Proxy, Settings};
 use crate::config::Deadlines;
 use crate::model::{NamespaceId, NamespaceKind, NamespaceName, UpstreamRule};
 use crate::outbound::AddressPolicy;
-use crate::quota::{PinSet, Policy};
+use crate::quota::{CacheCap, PinSet, Policy};
 use crate::upstream::Upstream;
 
 /// Who said that an organisation is a cache.
@@ -176,14 +176,18 @@ impl Proxy {
                 metrics.forget(organization);
             }
         }
-        let ledger = self.registry().ledger();
+        let mut caps = HashMap::new();
         for cache in caches.by_organization.values() {
-            if cache.given == GivenBy::Configuration {
-                let quota = cache.rule.quota.map(|quota| quota.bytes());
-                ledger.set_limit(cache.organization, quota);
-            }
+            let cap = match cache.given {
+                GivenBy::Configuration => {
+                    CacheCap::Configured(cache.rule.quota.map(|quota| quota.bytes()))
+                }
+                GivenBy::Api => CacheCap::ByQuota,
+            };
+            caps.insert(cache.organization, cap);
             metrics.know(&cache.rule.organization, cache.given);
         }
+        self.registry().quotas().set_caches(caps);
         self.registry().set_policies(policies);
         self.inner.settings.store(Arc::new(settings));
         self.inner.caches.store(Arc::new(caches));

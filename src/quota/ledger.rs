@@ -45,6 +45,8 @@ pub struct Ledger {
 
 struct Shared {
     accounts: Mutex<HashMap<NamespaceId, Account>>,
+    /// The cap of namespaces that follow the default; [`UNCAPPED`] for none.
+    default_limit: AtomicU64,
     /// Bytes promised to fills and not yet written: free space that is spoken for.
     unwritten: AtomicU64,
     disk: Arc<dyn DiskSpace>,
@@ -56,8 +58,20 @@ struct Account {
     held: u64,
     reserved: u64,
     lingering: u64,
-    limit: Option<u64>,
+    cap: Cap,
 }
+
+/// What an account may come to.
+#[derive(Clone, Copy, Debug, Default)]
+enum Cap {
+    /// What is said of every account.
+    #[default]
+    Default,
+    Own(Option<u64>),
+}
+
+/// As a default limit: none.
+const UNCAPPED: u64 = u64::MAX;
 
 impl Account {
     const fn used(&self) -> u64 {
@@ -69,6 +83,7 @@ impl Ledger {
     pub fn new(disk: Arc<dyn DiskSpace>, disk_reserve: u64) -> Self {
         let shared = Shared {
             accounts: Mutex::default(),
+            default_limit: AtomicU64::new(UNCAPPED),
             unwritten: AtomicU64::new(0),
             disk,
             disk_reserve: AtomicU64::new(disk_reserve),
@@ -83,9 +98,20 @@ impl Ledger {
         self.account(namespace, |account| account.held = held);
     }
 
-    /// Sets or lifts the cap of a namespace.
+    /// Sets or lifts the cap of a namespace, whatever the default is.
     pub fn set_limit(&self, namespace: NamespaceId, limit: Option<u64>) {
-        self.account(namespace, |account| account.limit = limit);
+        self.account(namespace, |account| account.cap = Cap::Own(limit));
+    }
+
+    /// Has a namespace capped as the default says.
+    pub fn follow_default(&self, namespace: NamespaceId) {
+        self.account(namespace, |account| account.cap = Cap::Default);
+    }
+
+    /// Sets or lifts the cap of every namespace that has none of its own.
+    pub fn set_default_limit(&self, limit: Option<u64>) {
+        let limit = limit.unwrap_or(UNCAPPED);
+        self.shared.default_limit.store(limit, Ordering::Relaxed);
     }
 
     pub fn set_disk_reserve(&self, bytes: u64) {
@@ -93,7 +119,7 @@ impl Ledger {
     }
 
     pub fn limit(&self, namespace: NamespaceId) -> Option<u64> {
-        self.account(namespace, |account| account.limit)
+        self.account(namespace, |account| self.cap_of(account))
     }
 
     /// Bytes held, reserved and lingering together.
@@ -114,9 +140,8 @@ impl Ledger {
     /// Bytes by which a namespace is over its cap (a cap that was lowered).
     pub fn excess(&self, namespace: NamespaceId) -> u64 {
         self.account(namespace, |account| {
-            account
-                .limit
-                .map_or(0, |limit| account.used().saturating_sub(limit))
+            let cap = self.cap_of(account);
+            cap.map_or(0, |limit| account.used().saturating_sub(limit))
         })
     }
 
@@ -174,7 +199,7 @@ impl Ledger {
     fn take(&self, namespace: NamespaceId, bytes: u64, wanted: u64) -> Result<(), Shortage> {
         let mut accounts = self.lock();
         let account = accounts.entry(namespace).or_default();
-        if let Some(limit) = account.limit {
+        if let Some(limit) = self.cap_of(account) {
             if wanted > limit {
                 return Err(Shortage::Never { wanted, limit });
             }
@@ -190,6 +215,14 @@ impl Ledger {
         account.reserved += bytes;
         self.shared.unwritten.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn cap_of(&self, account: &Account) -> Option<u64> {
+        let default = || self.shared.default_limit.load(Ordering::Relaxed);
+        match account.cap {
+            Cap::Own(limit) => limit,
+            Cap::Default => Some(default()).filter(|limit| *limit != UNCAPPED),
+        }
     }
 
     fn disk_missing(&self, bytes: u64) -> u64 {
@@ -251,6 +284,12 @@ impl Reservation {
             self.bytes += more;
         }
         Ok(())
+    }
+
+    /// Gives back what was not written; tells how many bytes stay.
+    pub fn keep_written(&mut self) -> u64 {
+        self.shrink(self.written);
+        self.bytes
     }
 
     /// Gives back all but `total` bytes, which lie on the disk.

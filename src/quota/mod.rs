@@ -7,11 +7,13 @@
 
 mod evict;
 mod ledger;
+mod limits;
 mod metrics;
 mod policy;
 
 pub use evict::{Candidate, Verdict, order, spared, used, verdict};
 pub use ledger::{DiskSpace, Ledger, Lingering, Reservation, Shortage};
+pub use limits::{CacheCap, Enforcement, Quota, Quotas};
 pub use metrics::Metrics;
 pub use policy::{PinSet, Policy};
 

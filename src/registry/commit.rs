@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::hot::{HeldManifest, Touched};
 use super::pointing::Change;
 use super::recency::note_latest;
-use super::{Error, Registry};
+use super::{Error, Registry, usage};
 use crate::blob::{BlobFile, PartialWriter};
 use crate::model::{
     Actor, BlobRecord, ManifestRecord, NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord,
@@ -268,7 +268,7 @@ impl Registry {
                     true => record.size_bytes,
                     false => 0,
                 };
-                tx.usage().add(namespace, added)?;
+                usage::grow(tx, namespace, added, now)?;
                 let (registry, room) = (registry.clone(), room.clone());
                 tx.after_commit(move || {
                     let touched = Touched {
@@ -352,7 +352,7 @@ impl Commit {
         if is_new {
             tx.manifests()
                 .put(repository, &digest, &self.record, &self.held.raw.bytes)?;
-            tx.usage().add(namespace, self.record.size_bytes)?;
+            usage::grow(tx, namespace, self.record.size_bytes, self.change.at)?;
             if let Some((subject, descriptor)) = &self.referrer {
                 tx.referrers().put(repository, subject, descriptor)?;
             }

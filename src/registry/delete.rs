@@ -53,6 +53,7 @@ impl Registry {
             })
             .await?;
         self.inner.metrics.count(Changed::DeletedTag);
+        self.collect_soon();
         Ok(())
     }
 
@@ -102,6 +103,7 @@ impl Registry {
             })
             .await?;
         self.inner.metrics.count(Changed::DeletedManifest);
+        self.collect_soon();
         Ok(())
     }
 
@@ -142,6 +144,7 @@ impl Registry {
             })
             .await?;
         self.inner.metrics.count(Changed::DeletedBlob);
+        self.collect_soon();
         Ok(())
     }
 }

@@ -60,6 +60,11 @@ pub enum Error {
     ReadOnly,
     #[error("the system gives no random bytes")]
     NoRandomness,
+    /// A push into a namespace that may hold no more (Quay's text, GC-07).
+    #[error("Quota has been exceeded on namespace")]
+    QuotaExceeded,
+    #[error(transparent)]
+    Quota(#[from] QuotaFault),
     #[error("no room: {0}")]
     NoRoom(#[from] Shortage),
     #[error(transparent)]
@@ -73,7 +78,7 @@ impl Error {
     pub const fn is_no_room(&self) -> bool {
         matches!(
             self,
-            Self::NoRoom(_) | Self::Blob(blob::Error::NoSpace { .. })
+            Self::NoRoom(_) | Self::QuotaExceeded | Self::Blob(blob::Error::NoSpace { .. })
         )
     }
 }
@@ -95,6 +100,28 @@ pub enum LabelFault {
     Fixed,
     #[error("a manifest has up to 1000 labels")]
     TooMany,
+}
+
+/// What is wrong with a quota, or with what is to be done to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum QuotaFault {
+    #[error("there is no such quota, or no such limit of it")]
+    Unknown,
+    #[error("the namespace has a quota already")]
+    Exists,
+    #[error("a quota is 1 to {} bytes", i64::MAX)]
+    Bytes,
+    #[error("Quota limit threshold must be between 1 and 100")]
+    Percent,
+    #[error("Quota limit already exists")]
+    LimitExists,
+    #[error("Only one quota limit of type 'Reject' allowed.")]
+    OneReject,
+    #[error("a quota has up to 100 limits")]
+    TooMany,
+    /// A cache of the configuration.
+    #[error("the quota of this organization stands in the configuration file, under PROXY_CACHES")]
+    Configured,
 }
 
 /// What is wrong with a policy.

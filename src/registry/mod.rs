@@ -26,6 +26,7 @@ mod patterns;
 mod pointing;
 mod prune;
 mod push;
+mod quotas;
 mod recency;
 mod reclaim;
 mod remove;
@@ -45,6 +46,7 @@ mod tests;
 mod told;
 mod tracking;
 mod uploads;
+mod usage;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +57,7 @@ use arc_swap::ArcSwap;
 pub use catalogue::{Catalogue, Catalogued};
 pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;
-pub use error::{Error, LabelFault, PolicyFault, PruneFault};
+pub use error::{Error, LabelFault, PolicyFault, PruneFault, QuotaFault};
 pub use gc::{Budget, GcReport};
 pub use holdings::{HeldTag, Holding};
 pub use hot::{HeldManifest, HotTag};
@@ -65,6 +67,7 @@ pub use lookup::HeldBlob;
 pub use metrics::Metrics;
 pub use prune::{Follow, Origin, Prune, PruneStep, PruneWalk, PrunedTag, Pruning, Why};
 pub use push::{Condition, Push};
+pub use quotas::QuotaEditor;
 pub use reclaim::Protected;
 pub use rules::Rules;
 pub use scrub::{Damage, Pace, ScrubReport};
@@ -76,7 +79,7 @@ pub use uploads::{Upload, UploadId};
 
 use crate::blob::BlobStore;
 use crate::model::{Actor, ByteSize, Clock, NamespaceId};
-use crate::quota::{Ledger, Policy};
+use crate::quota::{Ledger, Policy, Quotas};
 use crate::store::Store;
 
 /// The content of all repositories; cheap to clone.
@@ -89,6 +92,7 @@ struct Inner {
     store: Store,
     blobs: BlobStore,
     ledger: Ledger,
+    quotas: Quotas,
     clock: Clock,
     hot: hot::Hot,
     recency: recency::Recency,
@@ -99,6 +103,8 @@ struct Inner {
     reclaiming: tokio::sync::Mutex<()>,
     /// One run of the collector at a time.
     collecting: tokio::sync::Mutex<()>,
+    /// Something may be garbage now.
+    collection_wanted: tokio::sync::Notify,
     touches: Arc<gc::Touches>,
     /// The size of everything is being counted.
     counting_size: AtomicBool,
@@ -143,9 +149,11 @@ impl Registry {
             inner: Arc::new(Inner {
                 store,
                 blobs,
+                quotas: Quotas::new(ledger.clone()),
                 ledger,
                 touches: Arc::new(gc::Touches::new(clock.now())),
                 collecting: tokio::sync::Mutex::default(),
+                collection_wanted: tokio::sync::Notify::new(),
                 clock,
                 hot: hot::Hot::new(hot_cache),
                 recency: recency::Recency::default(),

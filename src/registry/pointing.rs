@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
-use crate::model::{Actor, RepositoryId, Review, TagLifetime, TagRecord, Timestamp};
-use crate::oci::Tag;
+use crate::model::{
+    Actor, ManifestRecord, RepositoryId, Review, TagLifetime, TagRecord, Timestamp,
+};
+use crate::oci::{Digest, Tag};
 use crate::store::{self, ReadTx, WriteTx};
 
 /// When and by whom tags are changed, and for how long that can be undone.
@@ -78,6 +80,7 @@ impl Change {
         };
         self.forget_expiry(tx, repository, tag, &before)?;
         let digest = before.digest;
+        release(tx, repository, &digest, before.since)?;
         let review = Review::Manifest { repository, digest };
         tx.reviews().put(self.at, &review)?;
         Ok(Some(before))
@@ -154,4 +157,26 @@ pub(super) fn time_machine(
     let namespace = tx.namespaces().record(record.namespace)?;
     let seconds = namespace.and_then(|namespace| namespace.tag_expiration_s);
     Ok(seconds.map_or(default, Duration::from_secs))
+}
+
+/// Has a manifest that something pointed to since `since` go as soon as nothing does: only what was pushed
+/// again since then, for somebody to name, is kept for the grace period.
+pub(super) fn release(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    since: Timestamp,
+) -> Result<(), store::Error> {
+    let Some(record) = tx.manifests().record(repository, digest)? else {
+        return Ok(());
+    };
+    // One that refers to another waits for that one, by when it was pushed.
+    if record.subject.is_some() || record.pushed > since {
+        return Ok(());
+    }
+    let released = ManifestRecord {
+        pushed: Timestamp::default(),
+        ..record
+    };
+    tx.manifests().replace(repository, digest, &released)
 }

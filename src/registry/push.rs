@@ -13,6 +13,7 @@ use super::commit::{Room, record_of, referrer_descriptor};
 use super::hot::{HeldManifest, Touched};
 use super::metrics::Changed;
 use super::pointing::Change;
+use super::session::Owner;
 use super::told::Told;
 use super::tracking::Tracked;
 use super::{Error, Placed, Registry, Rules, labels};
@@ -78,7 +79,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::ManifestBlobUnknown`] and [`Error::SizeInvalid`] for what it names,
-    /// [`Error::TagImmutable`], [`Error::Precondition`], [`Error::NoRoom`]; nothing has changed then.
+    /// [`Error::TagImmutable`], [`Error::Precondition`], [`Error::QuotaExceeded`], [`Error::NoRoom`]; nothing has changed then.
     pub async fn push_manifest(&self, placed: &Placed, push: Push) -> Result<(), Error> {
         let unit = Unit {
             namespace: placed.namespace,
@@ -101,11 +102,20 @@ impl Registry {
             room: Room::new(reservation),
             push,
         };
+        let owner = Owner::of(&publication.push.by.actor);
+        let blobs: Vec<Digest> = publication
+            .push
+            .manifest
+            .held_blobs()
+            .map(|blob| blob.digest)
+            .collect();
         let registry = self.clone();
         self.inner
             .store
             .write(move |tx| publication.apply(tx, &registry))
             .await?;
+        let touches = &self.inner.touches;
+        touches.settle(placed.repository, blobs.into_iter(), owner);
         self.inner.metrics.count(Changed::PushedManifest);
         Ok(())
     }
@@ -139,9 +149,7 @@ impl Registry {
 impl Publication {
     fn apply(&self, tx: &mut WriteTx<'_>, registry: &Registry) -> Result<(), Error> {
         let Unit {
-            namespace,
-            repository,
-            digest,
+            repository, digest, ..
         } = self.unit;
         if tx.repositories().record(repository)?.is_none() {
             return Err(Error::NameUnknown);
@@ -153,9 +161,6 @@ impl Publication {
         let record = self.record(tx, before.as_ref())?;
         tx.manifests()
             .put(repository, &digest, &record, &self.push.raw.bytes)?;
-        if before.is_none() {
-            tx.usage().add(namespace, record.size_bytes)?;
-        }
         if let Some(subject) = &self.push.manifest.subject {
             let descriptor = referrer_descriptor(&self.push.raw, &self.push.manifest);
             tx.referrers()
@@ -170,12 +175,7 @@ impl Publication {
             tx.reviews().put(self.grace(&record)?, &review)?;
         }
         self.tell(tx, &record)?;
-        let added = if before.is_none() {
-            record.size_bytes
-        } else {
-            0
-        };
-        self.announce(tx, registry, &record, added);
+        self.announce(tx, registry, &record);
         Ok(())
     }
 
@@ -348,14 +348,8 @@ impl Publication {
         Ok(())
     }
 
-    /// After the commit: readers see it, and its bytes count as held.
-    fn announce(
-        &self,
-        tx: &mut WriteTx<'_>,
-        registry: &Registry,
-        record: &ManifestRecord,
-        added: u64,
-    ) {
+    /// After the commit: readers see it.
+    fn announce(&self, tx: &mut WriteTx<'_>, registry: &Registry, record: &ManifestRecord) {
         let blobs = record.blobs.iter().map(|(digest, _)| *digest);
         let touched = Touched {
             tags: self.push.tags.clone(),
@@ -367,7 +361,8 @@ impl Publication {
             let hot = &registry.inner.hot;
             hot.changed(repository, &touched);
             hot.fill_manifest(hot.generation(repository), held);
-            room.hold(added);
+            // The document of a pushed manifest does not count (Quay); its room was for the moment.
+            room.hold(0);
         });
     }
 }

@@ -97,6 +97,10 @@ impl Registry {
     /// # Errors
     /// The store's.
     pub async fn recall_uses(&self) -> Result<(), Error> {
+        let blobs = self.inner.store.read(|tx| tx.blobs().list(None, 1));
+        if blobs.await?.is_empty() {
+            self.inner.touches.forget_start();
+        }
         let latest = self.inner.store.read(|tx| tx.settings().number(LATEST_USE));
         if let Some(latest) = latest.await? {
             let latest = Timestamp::from_millis(i64::try_from(latest).unwrap_or(i64::MAX));

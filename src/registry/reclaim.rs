@@ -88,8 +88,8 @@ impl Registry {
     /// `needed_for` are the units that the content belongs to: they do not go to make room for it.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] if it does not fit and nothing more can go, and then it covers what it did
-    /// before; the store's or the disk's.
+    /// [`Error::NoRoom`] if it does not fit and nothing more can go, [`Error::QuotaExceeded`] if that is
+    /// a namespace's limit; then it covers what it did before. The store's or the disk's.
     pub async fn cover(
         &self,
         reservation: &mut Reservation,
@@ -112,10 +112,10 @@ impl Registry {
                 }
             };
             let Some(missing) = shortage.missing() else {
-                return Err(shortage.into());
+                return Err(self.refused(reservation.namespace(), shortage).await);
             };
             if self.free(scope, missing).await? == 0 {
-                return Err(shortage.into());
+                return Err(self.refused(reservation.namespace(), shortage).await);
             }
         }
     }

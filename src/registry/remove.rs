@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::hot::Touched;
-use super::{Error, Registry};
+use super::{Error, Registry, usage};
 use crate::model::{ManifestRecord, NamespaceId, RepositoryId};
 use crate::oci::Digest;
 use crate::quota::Lingering;
@@ -101,8 +101,9 @@ pub(super) fn remove_manifest(
         return Ok(None);
     };
     tx.labels().clear(gone.repository, digest)?;
-    tx.usage().subtract(gone.namespace, record.size_bytes)?;
-    gone.held += record.size_bytes;
+    let bytes = tx.manifests().counted(gone.repository, &record)?;
+    usage::shrink(tx, gone.namespace, bytes)?;
+    gone.held += bytes;
     if let Some(subject) = &record.subject {
         tx.referrers().remove(gone.repository, subject, digest)?;
     }
@@ -127,7 +128,7 @@ pub(super) fn unlink_blob(
     let change = tx.blobs().unlink(namespace, repository, &blob)?;
     gone.touched.digests.push(blob);
     if change.last_of_namespace {
-        tx.usage().subtract(namespace, size)?;
+        usage::shrink(tx, namespace, size)?;
         gone.held += size;
     }
     if change.last_of_all {

@@ -225,7 +225,9 @@ impl Registry {
             tx.after_commit(move || registry.inner.hot.repository_gone(&name, id));
             Ok(())
         };
-        self.inner.store.write(doom).await
+        self.inner.store.write(doom).await?;
+        self.collect_soon();
+        Ok(())
     }
 
     /// Has every repository of a namespace be there for nobody, as when the namespace is deleted.
@@ -245,6 +247,7 @@ impl Registry {
                 Ok::<_, Error>(page.len())
             };
             if self.inner.store.write(doom).await? < AT_ONCE {
+                self.collect_soon();
                 return Ok(());
             }
         }

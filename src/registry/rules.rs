@@ -27,6 +27,8 @@ pub struct Rules {
     pub labeled: (Duration, Duration),
     /// Whether tags can be deleted for good (`PERMANENTLY_DELETE_TAGS`).
     pub permanently_delete: bool,
+    /// What an index named goes with it, however lately it came (`RESET_CHILD_MANIFEST_EXPIRATION`).
+    pub reset_children: bool,
     /// Policies and labels make tags immutable (`FEATURE_IMMUTABLE_TAGS`).
     pub immutable_tags: bool,
     /// By what tags of every local namespace end (`DEFAULT_NAMESPACE_AUTOPRUNE_POLICY`).
@@ -50,6 +52,7 @@ impl Default for Rules {
                 Duration::from_secs(104 * 7 * 86_400),
             ),
             permanently_delete: false,
+            reset_children: false,
             immutable_tags: true,
             prune: None,
         }

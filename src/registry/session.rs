@@ -33,7 +33,7 @@ pub(super) struct Session {
 }
 
 /// Whose session it is: the kind of principal and its number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Owner(u8, u64);
 
 impl Owner {

@@ -37,6 +37,7 @@ impl Registry {
             }
             match self.inner.blobs.discard_upload(&left.key).await {
                 Ok(bytes) => {
+                    drop(self.inner.uploads.resume(&left.key));
                     expired.uploads += 1;
                     expired.bytes += bytes;
                 }

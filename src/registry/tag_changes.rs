@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::hot::Touched;
-use super::pointing::{Change, reschedule};
+use super::pointing::{Change, release, reschedule};
 use super::tags::restore;
 use super::told::Told;
 use super::{Error, Registry};
@@ -93,7 +93,9 @@ impl Registry {
             tx.after_commit(move || registry.inner.hot.changed(repository, &touched));
             Ok(outcome)
         };
-        self.inner.store.write(write).await
+        let outcome = self.inner.store.write(write).await?;
+        self.collect_soon();
+        Ok(outcome)
     }
 
     /// Points a tag at a manifest that the repository has; it is made if it is not there.
@@ -342,7 +344,8 @@ fn drop_lifetimes(tx: &mut WriteTx<'_>, act: &Act<'_>, digest: &Digest) -> Resul
         before = Some(*last);
         for number in page {
             let lifetime = tx.tags().lifetime(act.repository, number)?;
-            if lifetime.is_some_and(|lifetime| lifetime.digest == *digest) {
+            if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.digest == *digest) {
+                release(tx, act.repository, digest, lifetime.start)?;
                 tx.tags().drop_lifetime(act.repository, number)?;
                 dropped += 1;
                 if dropped == AT_ONCE {

@@ -5,6 +5,9 @@
 //! Promises: an answered request is durable; nothing is held in memory but a few pieces; a digest that
 //! does not match leaves nothing; a finished or cancelled session is gone at once.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use moka::sync::Cache;
 
@@ -28,6 +31,8 @@ const RESERVED_AT_ONCE: u64 = 8 << 20;
 pub(super) struct Uploads {
     sessions: Sessions,
     ended: Cache<UploadKey, ()>,
+    /// Room of uploads that nobody appends to right now: their bytes are in an account all the same.
+    paused: Mutex<HashMap<UploadKey, Reservation>>,
 }
 
 impl Uploads {
@@ -35,7 +40,22 @@ impl Uploads {
         Self {
             sessions: Sessions::new(secret),
             ended: Cache::new(ENDED),
+            paused: Mutex::default(),
         }
+    }
+
+    fn pause(&self, key: UploadKey, reservation: Reservation) {
+        self.lock().insert(key, reservation);
+    }
+
+    /// Gives up the room of an upload, or hands it to whoever goes on with it.
+    pub(super) fn resume(&self, key: &UploadKey) -> Option<Reservation> {
+        self.lock().remove(key)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UploadKey, Reservation>> {
+        // Every change is one insertion or removal: a panic elsewhere leaves the map whole.
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,8 +83,34 @@ pub struct Upload {
     registry: Registry,
     placed: Placed,
     id: UploadId,
+    owner: Owner,
     writer: UploadWriter,
-    reservation: Reservation,
+    room: Taken,
+}
+
+/// The room of an upload while somebody appends to it. However that ends, what was written stays in the
+/// account until the upload is finished or given up.
+struct Taken {
+    registry: Registry,
+    key: UploadKey,
+    reservation: Option<Reservation>,
+}
+
+impl Taken {
+    /// `None` once the upload has ended.
+    const fn get(&mut self) -> Option<&mut Reservation> {
+        self.reservation.as_mut()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(mut reservation) = self.reservation.take()
+            && reservation.keep_written() > 0
+        {
+            self.registry.inner.uploads.pause(self.key, reservation);
+        }
+    }
 }
 
 impl Registry {
@@ -74,13 +120,14 @@ impl Registry {
     /// by reading the bytes again.
     ///
     /// # Errors
-    /// [`Error::NoRandomness`] if the system has none to give.
-    pub fn begin_upload(
+    /// [`Error::NoRandomness`] if the system has none to give; [`Error::QuotaExceeded`].
+    pub async fn begin_upload(
         &self,
         placed: &Placed,
         owner: &Actor,
         algorithm: Algorithm,
     ) -> Result<UploadId, Error> {
+        self.admit_push(placed.namespace).await?;
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|_| Error::NoRandomness)?;
         let session = Session {
@@ -139,7 +186,7 @@ impl Registry {
         owner: &Actor,
         algorithm: Algorithm,
     ) -> Result<Upload, Error> {
-        let id = self.begin_upload(placed, owner, algorithm)?;
+        let id = self.begin_upload(placed, owner, algorithm).await?;
         let session = self.session(placed, owner, id.as_str())?;
         self.open_session(placed, &session).await
     }
@@ -157,6 +204,7 @@ impl Registry {
         let session = self.session(placed, owner, id)?;
         self.arrived(&session).await?;
         self.inner.blobs.discard_upload(&session.key).await?;
+        drop(self.inner.uploads.resume(&session.key));
         self.inner.uploads.ended.insert(session.key, ());
         Ok(())
     }
@@ -171,14 +219,22 @@ impl Registry {
         if self.inner.uploads.ended.contains_key(&session.key) {
             return Err(Error::UploadUnknown);
         }
-        // What lies on the disk counts, whether it fits or not: it is there.
-        let reservation = self.inner.ledger.adopt(placed.namespace, writer.len());
+        // What lies on the disk counts, whether it fits or not: it is there. After a restart it counts
+        // as soon as somebody goes on with it.
+        let paused = self.inner.uploads.resume(&session.key);
+        let adopt = || self.inner.ledger.adopt(placed.namespace, writer.len());
+        let reservation = paused.unwrap_or_else(adopt);
         Ok(Upload {
             registry: self.clone(),
             placed: placed.clone(),
             id: self.id_of(session),
+            owner: session.owner,
             writer,
-            reservation,
+            room: Taken {
+                registry: self.clone(),
+                key: session.key,
+                reservation: Some(reservation),
+            },
         })
     }
 
@@ -248,7 +304,9 @@ impl Upload {
         let appended = self.writer.append(piece).await;
         self.note_lost(&appended);
         appended?;
-        self.reservation.written(self.writer.len());
+        if let Some(room) = self.room.get() {
+            room.written(self.writer.len());
+        }
         Ok(())
     }
 
@@ -257,17 +315,20 @@ impl Upload {
     /// # Errors
     /// The disk's; the upload is gone then.
     pub async fn pause(self) -> Result<u64, Error> {
-        let (uploads, key) = (self.registry.clone(), self.id.key);
+        let mut room = self.room;
         let paused = self.writer.pause().await;
         if paused.is_err() {
-            uploads.inner.uploads.ended.insert(key, ());
+            room.reservation = None;
+            let ended = &self.registry.inner.uploads.ended;
+            ended.insert(self.id.key, ());
         }
         Ok(paused?)
     }
 
     /// After a failed write all bytes are gone, and so is the session.
-    fn note_lost(&self, outcome: &Result<(), blob::Error>) {
+    fn note_lost(&mut self, outcome: &Result<(), blob::Error>) {
         if outcome.is_err() {
+            self.room.reservation = None;
             self.registry.inner.uploads.ended.insert(self.id.key, ());
         }
     }
@@ -278,14 +339,23 @@ impl Upload {
     ///
     /// # Errors
     /// The blob's wrong digest, with which the session ends too; the store's or the disk's.
-    pub async fn finish(self, digest: Digest) -> Result<(), Error> {
+    pub async fn finish(mut self, digest: Digest) -> Result<(), Error> {
         let len = self.writer.len();
         let uploads = &self.registry.inner.uploads;
+        let (now, blob) = (
+            self.registry.inner.clock.now(),
+            (self.placed.repository, digest),
+        );
+        let touches = &self.registry.inner.touches;
+        touches.touch(blob, self.owner, now).await;
         let _guard = self.registry.content_lock(&digest).await;
+        // Whatever comes of it, its bytes are no upload's any more.
+        let reservation = self.room.reservation.take();
         let finished = self.writer.finish(&digest).await;
         uploads.ended.insert(self.id.key, ());
         finished?;
-        let room = Room::new(self.reservation);
+        let nothing = || self.registry.inner.ledger.nothing(self.placed.namespace);
+        let room = Room::new(reservation.unwrap_or_else(nothing));
         self.registry
             .link(&self.placed, digest, Some(len), room, Origin::Pushed)
             .await?;
@@ -296,15 +366,16 @@ impl Upload {
     /// Makes the reservation cover `more` bytes behind those that have come.
     async fn cover(&mut self, more: u64) -> Result<(), Error> {
         let total = self.writer.len() + more;
-        if self.reservation.bytes() >= total {
+        let Some(room) = self.room.get() else {
+            return Err(Error::UploadUnknown);
+        };
+        if room.bytes() >= total {
             return Ok(());
         }
         let ahead = total.max(self.writer.len() + RESERVED_AT_ONCE);
-        let registry = self.registry.clone();
-        let reserved = registry.cover(&mut self.reservation, ahead, &[]).await;
-        if reserved.is_err() {
-            registry.cover(&mut self.reservation, total, &[]).await?;
+        if room.cover(ahead).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        self.registry.cover(room, total, &[]).await
     }
 }

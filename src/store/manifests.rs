@@ -94,6 +94,12 @@ impl<S: Reads> Manifests<S> {
         self.0.tx().keys(table, &span, limit, read)
     }
 
+    /// Bytes of the document that count as held by the repository and its namespace.
+    pub fn counted(&self, repository: RepositoryId, record: &ManifestRecord) -> Result<u64, Error> {
+        let counts = self.0.tx().repositories().counts_documents(repository)?;
+        Ok(if counts { record.size_bytes } else { 0 })
+    }
+
     /// Whether another repository than this one holds the manifest.
     pub fn is_shared(&self, repository: RepositoryId, digest: &Digest) -> Result<bool, Error> {
         let holders = self.holders(digest, 2)?;
@@ -116,7 +122,10 @@ impl Manifests<&mut WriteTx<'_>> {
         match self.record(repository, digest)? {
             Some(held) if held == *record => return Ok(()),
             Some(held) => self.unmark(repository, digest, &held),
-            None => usage::grow(self.0, repository, record.size_bytes)?,
+            None => {
+                let bytes = self.counted(repository, record)?;
+                usage::grow(self.0, repository, bytes)?;
+            }
         }
         if !self.0.has(Table::ManifestBodies, &keys::digest(digest))? {
             let key = keys::digest(digest);
@@ -161,7 +170,8 @@ impl Manifests<&mut WriteTx<'_>> {
             return Ok(None);
         };
         self.unmark(repository, digest, &record);
-        usage::shrink(self.0, repository, record.size_bytes)?;
+        let bytes = self.counted(repository, &record)?;
+        usage::shrink(self.0, repository, bytes)?;
         let key = keys::content(repository, digest);
         self.0.remove(Table::Manifests, key);
         let key = keys::holder(digest, repository);

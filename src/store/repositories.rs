@@ -29,6 +29,12 @@ impl<S: Reads> Repositories<S> {
         Ok(record.filter(|record| record.state != RepositoryState::MarkedForDeletion))
     }
 
+    /// Whether the documents of its manifests count as bytes held: those that came from upstream do, so
+    /// that a cache's cap covers them; those that were pushed do not (Quay).
+    pub fn counts_documents(&self, id: RepositoryId) -> Result<bool, Error> {
+        Ok(self.as_written(id)?.is_some_and(|record| record.fetched))
+    }
+
     fn as_written(&self, id: RepositoryId) -> Result<Option<RepositoryRecord>, Error> {
         let key = keys::repository(id);
         self.0.tx().record(Table::Repositories, &key)

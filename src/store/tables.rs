@@ -183,7 +183,9 @@ tables! {
 
     /// namespace → bytes held
     Usage = "usage.v1",
-    /// repository → bytes of its manifests and of the blobs it links, shared ones included
+    /// namespace → `QuotaRecord`: what it may hold, by the API
+    Quotas = "quotas.v1",
+    /// repository → bytes of the blobs it links, shared ones included, and of fetched manifests
     RepositoryUsage = "repository_usage.v1",
 
     /// (time, sequence, newest first) → `LogEntry`: the usage log

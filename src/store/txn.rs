@@ -21,8 +21,8 @@ use super::tables::Table;
 use super::{
     AppTokens, Audit, Blobs, Error, Immutability, Invitations, Labels, Logs, Manifests, Messages,
     Namespaces, Notices, OauthApplications, OauthAssignments, OauthTokens, Permissions, Prototypes,
-    Purges, Recency, Referrers, Repositories, Reviews, Robots, Settings, SigningKeys, Stars, Tags,
-    Teams, Usage, Users, codec,
+    Purges, Quotas, Recency, Referrers, Repositories, Reviews, Robots, Settings, SigningKeys,
+    Stars, Tags, Teams, Usage, Users, codec,
 };
 use super::{Jobs, ProxyCaches, PrunePolicies, ServiceKeys};
 
@@ -151,6 +151,8 @@ nouns! {
     recency: Recency,
     /// Bytes held by namespaces.
     usage: Usage,
+    /// What namespaces may hold, by the API.
+    quotas: Quotas,
     /// What is to be looked at for collection.
     reviews: Reviews,
     /// The usage log.

@@ -16,7 +16,8 @@ impl<S: Reads> Usage<S> {
         Ok(held.unwrap_or(0))
     }
 
-    /// Bytes of the repository's manifests and blobs, those included that others have as well.
+    /// Bytes of the repository's blobs, those included that others have as well, and of its manifests
+    /// where those count.
     pub fn of_repository(&self, repository: RepositoryId) -> Result<u64, Error> {
         let key = keys::repository(repository);
         let bytes = self.0.tx().record(Table::RepositoryUsage, &key)?;

@@ -214,8 +214,13 @@ impl Visit<'_> {
             return;
         }
         let admitted = self.admit(source, Action::Push).await.ok();
-        if let Some((repository, _)) = admitted.and_then(|admitted| admitted.repository) {
-            self.api.registry.touch_blob(repository, *digest).await;
+        let Some(admitted) = admitted else { return };
+        if let Some((repository, _)) = &admitted.repository {
+            let by = admitted.identity.actor();
+            self.api
+                .registry
+                .touch_blob(*repository, *digest, &by)
+                .await;
         }
     }
 

@@ -143,6 +143,7 @@ impl From<proxy::Error> for Failure {
         use proxy::Error as E;
         let message = error.to_string();
         match error {
+            E::QuotaExceeded => Self::new(ErrorCode::Denied, error.to_string()),
             E::NameUnknown => Self::new(ErrorCode::NameUnknown, message),
             E::ManifestUnknown => Self::new(ErrorCode::ManifestUnknown, message),
             E::BlobUnknown => Self::new(ErrorCode::BlobUnknown, message),
@@ -211,7 +212,7 @@ impl From<registry::Error> for Failure {
             E::BlobInUse { .. } => Self::method(READ, error.to_string()),
             E::ReadOnly => Self::method("", error.to_string()),
             // What only the API asks for.
-            E::Exists | E::ExpiryPast | E::Label(_) | E::Policy(_) | E::Prune(_) => {
+            E::Exists | E::ExpiryPast | E::Label(_) | E::Policy(_) | E::Prune(_) | E::Quota(_) => {
                 Self::new(ErrorCode::Denied, error.to_string())
             }
             E::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),

@@ -36,9 +36,10 @@ pub(super) async fn begin(
     let admitted = visit.admit(source, Action::Push).await?;
     let placed = visit.place(source, &admitted).await?;
     let owner = admitted.identity.actor();
+    visit.api.registry.admit_push(placed.namespace).await?;
     if let Some(mount) = visit.query.value("mount")
         && let Ok(digest) = mount.parse::<Digest>()
-        && mounted(visit, source, &placed, digest).await?
+        && mounted(visit, source, (&placed, &owner), digest).await?
     {
         return Ok(created(source.shown(), &digest));
     }
@@ -55,7 +56,8 @@ pub(super) async fn begin(
             let id = visit
                 .api
                 .registry
-                .begin_upload(&placed, &owner, algorithm)?;
+                .begin_upload(&placed, &owner, algorithm)
+                .await?;
             Ok(session(StatusCode::ACCEPTED, source.shown(), &id, 0))
         }
     }
@@ -280,12 +282,12 @@ fn broken(error: &ReadError) -> Failure {
 async fn mounted(
     visit: &Visit<'_>,
     source: &Source,
-    to: &Placed,
+    (to, by): (&Placed, &Actor),
     digest: Digest,
 ) -> Result<bool, Failure> {
     let registry = &visit.api.registry;
     // A collector that is taking it away from here is waited for (GC-01).
-    registry.touch_blob(to.repository, digest).await;
+    registry.touch_blob(to.repository, digest, by).await;
     let names = match visit.query.value("from") {
         Some(from) => from.parse().into_iter().collect(),
         None => {

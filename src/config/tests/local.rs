@@ -280,12 +280,15 @@ fn every_key_of_keeping_is_read() {
         "DEFAULT_TAG_EXPIRATION: 1y\nTAG_EXPIRATION_OPTIONS: [0s, 4w, 1y]\n\
          PUSH_TEMP_TAG_EXPIRATION_SEC: 2h\nUPLOAD_EXPIRATION: 6h\n\
          GARBAGE_COLLECTION_FREQUENCY: 5m\nSCRUB_INTERVAL: 1w\nSCRUB_BANDWIDTH: 80 Mbit/s\n\
-         PERMANENTLY_DELETE_TAGS: true\nLABELED_EXPIRATION_MAXIMUM: 2w\n",
+         PERMANENTLY_DELETE_TAGS: true\nLABELED_EXPIRATION_MAXIMUM: 2w\n\
+         RESET_CHILD_MANIFEST_EXPIRATION: true\nDEFAULT_SYSTEM_REJECT_QUOTA_BYTES: 10485760\n",
     );
     let expected = RetentionConfig {
         time_machine: 365 * DAY,
         time_machines: vec![Duration::ZERO, 28 * DAY, 365 * DAY],
         permanently_delete: true,
+        reset_children: true,
+        default_quota: Some(10_485_760),
         labeled: (DAY / 24, 14 * DAY),
         grace: DAY / 12,
         upload_expiry: DAY / 4,

@@ -80,6 +80,7 @@ fn take_apart(
                 .manifests()
                 .dismantle(repository, digest, CONDEMNED, LARGE)?;
             let (children, blobs) = named;
+            run.release_children(tx, repository, &children)?;
             run.suspect(tx, repository, &children, &blobs)?;
             let mut gone = Gone::of(place.namespace, repository);
             gone.touched.digests.push(*digest);

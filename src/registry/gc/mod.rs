@@ -31,8 +31,9 @@ pub(super) use touches::Touches;
 pub(super) use verdict::{CONDEMNED, Moment, Verdict};
 
 use super::remove::{Gone, Unnamed};
+use super::session::Owner;
 use super::{Error, Registry};
-use crate::model::{RepositoryId, Review, Timestamp};
+use crate::model::{Actor, RepositoryId, Review, Timestamp};
 use crate::oci::Digest;
 use crate::store::{self, ReadTx, WriteTx};
 use step::{LARGE, Run, is_large};
@@ -56,15 +57,27 @@ const DAMAGED: Duration = Duration::from_secs(24 * 3600);
 type Due = (Timestamp, Review);
 
 impl Registry {
-    /// Notes that somebody who may push asked for a blob of a repository, so that it is not collected
+    /// Notes that somebody who may push sends a blob, or asked for one of a repository, so that it is not collected
     /// before he can name it. To be awaited before the look whether it is there: what is found then
     /// stays for the grace period (GC-01).
     ///
     /// # Cancel safety
     /// Dropped, the touch may count or not.
-    pub async fn touch_blob(&self, repository: RepositoryId, digest: Digest) {
+    pub async fn touch_blob(&self, repository: RepositoryId, digest: Digest, by: &Actor) {
         let now = self.inner.clock.now();
-        self.inner.touches.touch((repository, digest), now).await;
+        let by = Owner::of(by);
+        let blob = (repository, digest);
+        self.inner.touches.touch(blob, by, now).await;
+    }
+
+    /// Says that something may be garbage now, so that whoever collects need not wait for his next turn.
+    pub(super) fn collect_soon(&self) {
+        self.inner.collection_wanted.notify_one();
+    }
+
+    /// Resolves when something may have become garbage since the last time.
+    pub async fn collection_wanted(&self) {
+        self.inner.collection_wanted.notified().await;
     }
 
     /// Carries out the reviews that are due, and those that follow from them, until none is left or

@@ -11,7 +11,7 @@ use super::report::GcReport;
 use super::verdict::{Moment, Place, Verdict};
 use crate::model::{Actor, ManifestRecord, RepositoryId, Review, Timestamp, Unit};
 use crate::oci::{Digest, Tag};
-use crate::registry::pointing::Change;
+use crate::registry::pointing::{Change, release};
 use crate::registry::remove::{Gone, remove_manifest, unlink_blob};
 use crate::store::{self, ReadTx, WriteTx};
 
@@ -134,7 +134,9 @@ impl<'a> Run<'a> {
         tx.tags().drop_lifetime(repository, sequence)?;
         self.report.lifetimes += 1;
         if place.is_local {
-            self.suspect_manifest(tx, repository, lifetime.digest)?;
+            let digest = lifetime.digest;
+            release(tx, repository, &digest, lifetime.start)?;
+            self.suspect_manifest(tx, repository, digest)?;
         }
         Ok(())
     }
@@ -170,9 +172,26 @@ impl<'a> Run<'a> {
         record: &ManifestRecord,
     ) -> Result<(), store::Error> {
         self.remove_alone(tx, place, digest)?;
+        self.release_children(tx, place.repository, &record.children)?;
         let blobs: Vec<Digest> = record.blobs.iter().map(|(blob, _)| *blob).collect();
         self.suspect(tx, place.repository, &record.children, &blobs)?;
         self.suspect_referrers(tx, place.repository, digest, None, self.large)?;
+        Ok(())
+    }
+
+    /// `RESET_CHILD_MANIFEST_EXPIRATION`: what an index named does not wait to be named by another.
+    pub(super) fn release_children(
+        &self,
+        tx: &mut WriteTx<'_>,
+        repository: RepositoryId,
+        children: &[Digest],
+    ) -> Result<(), store::Error> {
+        if !self.moment.rules.reset_children {
+            return Ok(());
+        }
+        for child in children {
+            release(tx, repository, child, self.moment.now)?;
+        }
         Ok(())
     }
 

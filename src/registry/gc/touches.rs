@@ -1,9 +1,10 @@
-//! Blobs that somebody who may push has been told are there: he is about to name them.
+//! Blobs that somebody who may push has sent, or has been told are there: he is about to name them.
 //!
-//! Kept in memory for the grace period. A restart forgets them, so nothing unnamed is collected before
-//! the grace period has passed since the start. While a transaction may take a blob away, who asks
+//! Kept in memory for the grace period, or until he has named them. A restart forgets them, so nothing
+//! unnamed is collected before the grace period has passed since the start. While a transaction may take a blob away, who asks
 //! for it waits for the outcome: what he is told afterwards stays true (GC-01).
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +13,18 @@ use tokio::sync::Notify;
 
 use crate::model::{RepositoryId, Timestamp};
 use crate::oci::Digest;
+use crate::registry::session::Owner;
 
 /// Touches remembered, some 10 MiB of them; when there are more, everything counts as touched.
 const MOST: usize = 100_000;
 
+/// Pushers of one blob that are told apart; beyond, nobody's naming ends the wait.
+const PUSHERS: usize = 16;
+
 type Blob = (RepositoryId, Digest);
+
+/// Who is about to name a blob, and since when; nobody in particular where there are too many.
+type Pushers = Vec<(Option<Owner>, Timestamp)>;
 
 /// When blobs were last asked for by pushers.
 pub(in crate::registry) struct Touches {
@@ -27,7 +35,7 @@ pub(in crate::registry) struct Touches {
 struct State {
     /// Everything counts as touched then.
     all: Timestamp,
-    touched: HashMap<Blob, Timestamp>,
+    touched: HashMap<Blob, Pushers>,
     /// Blobs that a running transaction may take away.
     condemned: HashSet<Blob>,
 }
@@ -50,7 +58,7 @@ impl Touches {
     }
 
     /// Notes a touch, after a transaction that may take the blob away has ended.
-    pub(super) async fn touch(&self, blob: Blob, now: Timestamp) {
+    pub(super) async fn touch(&self, blob: Blob, by: Owner, now: Timestamp) {
         loop {
             // Made before the look, so that it hears of every release after the look.
             let released = self.released.notified();
@@ -60,7 +68,7 @@ impl Touches {
                     state.touched.clear();
                     state.all = now;
                 }
-                state.touched.insert(blob, now);
+                note(state.touched.entry(blob).or_default(), by, now);
                 if !state.condemned.contains(&blob) {
                     return;
                 }
@@ -69,18 +77,43 @@ impl Touches {
         }
     }
 
-    /// When a blob was last touched, as far as that is known.
+    /// Notes that blobs have been named by whoever was about to.
+    pub(in crate::registry) fn settle(
+        &self,
+        repository: RepositoryId,
+        blobs: impl Iterator<Item = Digest>,
+        by: Owner,
+    ) {
+        let mut state = self.lock();
+        for digest in blobs {
+            if let Entry::Occupied(mut pushers) = state.touched.entry((repository, digest)) {
+                pushers.get_mut().retain(|(of, _)| *of != Some(by));
+                if pushers.get().is_empty() {
+                    pushers.remove();
+                }
+            }
+        }
+    }
+
+    /// Notes that nothing was promised before the start: nothing was there.
+    pub(in crate::registry) fn forget_start(&self) {
+        self.lock().all = Timestamp::default();
+    }
+
+    /// When a blob was last touched by somebody who has not named it, as far as that is known.
     pub(super) fn last(&self, blob: &Blob) -> Timestamp {
         let state = self.lock();
-        let touched = state.touched.get(blob).copied();
-        touched.map_or(state.all, |touched| touched.max(state.all))
+        let touched = state.touched.get(blob).into_iter().flatten();
+        let last = touched.map(|(_, at)| *at).max();
+        last.map_or(state.all, |last| last.max(state.all))
     }
 
     /// Forgets touches that are older than the grace period.
     pub(super) fn prune(&self, now: Timestamp, grace: Duration) {
-        self.lock()
-            .touched
-            .retain(|_, touched| *touched + grace > now);
+        self.lock().touched.retain(|_, pushers| {
+            pushers.retain(|(_, at)| *at + grace > now);
+            !pushers.is_empty()
+        });
     }
 
     /// Has who touches one of these wait until the guard is dropped.
@@ -90,6 +123,14 @@ impl Touches {
             touches: self,
             blobs,
         }
+    }
+}
+
+fn note(pushers: &mut Pushers, by: Owner, now: Timestamp) {
+    match pushers.iter_mut().find(|(of, _)| *of == Some(by)) {
+        Some((_, at)) => *at = now,
+        None if pushers.len() < PUSHERS => pushers.push((Some(by), now)),
+        None => *pushers = vec![(None, now)],
     }
 }
 
@@ -115,6 +156,34 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::model::{Actor, UserId};
+
+    const ME: Owner = Owner::of(&Actor::Anonymous);
+
+    fn user(id: u64) -> Owner {
+        let name = "somebody".parse().unwrap();
+        let id = UserId(id);
+        Owner::of(&Actor::User { id, name })
+    }
+
+    #[tokio::test]
+    async fn a_blob_waits_for_everybody_who_is_about_to_name_it() {
+        let at = Timestamp::from_millis;
+        let touches = Touches::new(at(0));
+        let blob = (RepositoryId(1), Digest::of(b"one"));
+        touches.touch(blob, user(1), at(5)).await;
+        touches.touch(blob, user(2), at(3)).await;
+        touches.settle(blob.0, [blob.1].into_iter(), user(1));
+        assert_eq!(touches.last(&blob), at(3));
+        touches.settle(blob.0, [blob.1].into_iter(), user(2));
+        assert_eq!(touches.last(&blob), at(0));
+        assert!(touches.lock().touched.is_empty());
+        for id in 0..=PUSHERS as u64 {
+            touches.touch(blob, user(id), at(7)).await;
+        }
+        touches.settle(blob.0, [blob.1].into_iter(), user(1));
+        assert_eq!(touches.last(&blob), at(7), "too many to tell apart");
+    }
 
     #[tokio::test]
     async fn who_touches_what_may_go_waits_for_the_outcome() {
@@ -125,8 +194,8 @@ mod tests {
             .into();
         assert_eq!(touches.last(&one), at(5), "a start counts as a touch");
         let condemned = touches.condemn(vec![one]);
-        assert!(touches.touch(other, at(9)).now_or_never().is_some());
-        let mut waiting = Box::pin(touches.touch(one, at(9)));
+        assert!(touches.touch(other, ME, at(9)).now_or_never().is_some());
+        let mut waiting = Box::pin(touches.touch(one, ME, at(9)));
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(touches.last(&one), at(9), "it counts while he waits");
         drop(condemned);
@@ -141,7 +210,7 @@ mod tests {
         let now = Timestamp::from_millis(7);
         for number in 0..=MOST {
             let blob = (RepositoryId(number as u64), Digest::of(b""));
-            touches.touch(blob, now).await;
+            touches.touch(blob, ME, now).await;
         }
         assert_eq!(touches.lock().touched.len(), 1);
         assert_eq!(touches.last(&(RepositoryId(0), Digest::of(b""))), now);

@@ -195,7 +195,9 @@ impl Moment {
         if link.deleted {
             return Ok(Verdict::Garbage);
         }
-        let wanted = link.since.max(self.touches.last(&(repository, *digest)));
+        // Whoever sent it has touched it, and takes that back when he names it: what was named and no
+        // longer is goes at once, unless another is about to name it.
+        let wanted = self.touches.last(&(repository, *digest));
         let until = self.until(wanted + self.rules.grace);
         Ok(until.map_or(Verdict::Garbage, Verdict::Until))
     }

@@ -237,9 +237,9 @@ async fn a_blob_that_a_pusher_asked_for_is_kept_for_the_grace_period() {
     }
     site.clock.advance(GRACE);
     for blob in &image.blobs {
-        let touched = site
-            .registry
-            .touch_blob(placed.repository, Digest::of(blob));
+        let touched =
+            site.registry
+                .touch_blob(placed.repository, Digest::of(blob), &Actor::Anonymous);
         assert!(touched.now_or_never().is_some(), "nobody is waited for");
     }
     assert_eq!(site.later(GRACE / 2).await.blobs, 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
 use crate::api::searches::Busy;
-use crate::registry::{LabelFault, PolicyFault, PruneFault};
+use crate::registry::{LabelFault, PolicyFault, PruneFault, QuotaFault};
 use crate::{accounts, auth, notify, registry};
 
 impl From<Busy> for ApiError {
@@ -89,7 +89,9 @@ impl From<registry::Error> for ApiError {
             }
             registry::Error::Label(LabelFault::Unknown)
             | registry::Error::Policy(PolicyFault::Unknown)
-            | registry::Error::Prune(PruneFault::Unknown) => Self::not_found(),
+            | registry::Error::Prune(PruneFault::Unknown)
+            | registry::Error::Quota(QuotaFault::Unknown) => Self::not_found(),
+            registry::Error::Quota(fault) => Self::invalid(fault),
             registry::Error::Label(fault) => Self::refused(fault),
             registry::Error::Policy(fault) => Self::invalid(fault),
             registry::Error::Prune(fault) => Self::invalid(fault),
@@ -100,6 +102,7 @@ impl From<registry::Error> for ApiError {
             | registry::Error::SizeInvalid { .. }
             | registry::Error::Precondition { .. }
             | registry::Error::BlobInUse { .. }
+            | registry::Error::QuotaExceeded
             | registry::Error::ReadOnly => Self::invalid(error),
             registry::Error::NoRoom(_) => Self::Unavailable,
             registry::Error::Corrupt { .. }

@@ -283,7 +283,7 @@ impl Registry {
             }
             let quotas = quotas.clone();
             tx.after_commit(move || quotas.set(namespace, after));
-            Ok(())
+            Ok::<_, Error>(())
         };
         self.inner.store.write(edit).await?;
         // A cache whose cap was lowered makes room now, not at its next turn.

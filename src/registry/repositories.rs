@@ -223,7 +223,7 @@ impl Registry {
             tx.logs().append(&line)?;
             let (registry, name) = (registry.clone(), (record.namespace, record.name));
             tx.after_commit(move || registry.inner.hot.repository_gone(&name, id));
-            Ok(())
+            Ok::<_, Error>(())
         };
         self.inner.store.write(doom).await?;
         self.collect_soon();

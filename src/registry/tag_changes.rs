@@ -91,7 +91,7 @@ impl Registry {
             let (outcome, touched) = act(tx, &this)?;
             let registry = registry.clone();
             tx.after_commit(move || registry.inner.hot.changed(repository, &touched));
-            Ok(outcome)
+            Ok::<_, Error>(outcome)
         };
         let outcome = self.inner.store.write(write).await?;
         self.collect_soon();

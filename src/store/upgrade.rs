@@ -10,7 +10,7 @@ use crate::model::{
     Actor, AppTokenId, AppTokenRecord, ImmutabilityPolicy, InvitationRecord, LabelRecord,
     LinkRecord, LogEntry, ManifestRecord, MessageRecord, NamespaceId, NamespaceKind, NamespaceName,
     NamespaceRecord, NoticeRecord, OauthApplicationId, OauthApplicationRecord,
-    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, PrunePolicy,
+    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, PrunePolicy, QuotaRecord,
     RecencyRecord, RepositoryId, RepositoryRecord, RepositoryState, RobotId, Role,
     SigningKeyRecord, TagLifetime, TagPlace, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp,
     UserId, UserRecord, Visibility,
@@ -22,6 +22,7 @@ impl Stored for AppTokenId {}
 impl Stored for AppTokenRecord {}
 impl Stored for ImmutabilityPolicy {}
 impl Stored for crate::model::JobRecord {}
+impl Stored for QuotaRecord {}
 impl Stored for LabelRecord {}
 impl Stored for LinkRecord {}
 impl Stored for LogEntry {}

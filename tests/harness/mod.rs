@@ -30,7 +30,7 @@ use std::time::Duration;
 
 /// Waits for something that is about to happen; a test that waits this long has failed.
 pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(20), event).await {
+    match tokio::time::timeout(Duration::from_secs(60), event).await {
         Ok(value) => value,
         Err(_) => panic!("waited in vain for {what}"),
     }

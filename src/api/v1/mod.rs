@@ -55,6 +55,7 @@ mod organization;
 mod permission;
 mod prototype;
 mod proxycache;
+mod quota;
 mod repository;
 mod repotoken;
 mod robot;
@@ -119,6 +120,7 @@ const RESOURCES: &[Resource] = &[
     permission::routes,
     prototype::routes,
     proxycache::routes,
+    quota::routes,
     repository::routes,
     repotoken::routes,
     robot::routes,

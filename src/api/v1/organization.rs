@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::context::Context;
 use super::error::ApiError;
 use super::rows::{Answer, Rows};
-use super::view::{Avatar, AvatarSubject, QuotaReportView};
+use super::view::{Avatar, AvatarSubject, QuotaPart};
 use super::{json, loose};
 use crate::accounts::{self, NewOrganization, Noun, OrganizationChange};
 use crate::auth::{NamespacePermits, Need, Part, Scope};
@@ -72,14 +72,6 @@ pub(super) struct SettingsView {
     invoice_email_address: Option<String>,
     tag_expiration_s: u64,
     is_free_account: bool,
-}
-
-#[derive(Serialize, ToSchema)]
-struct QuotaPart {
-    /// Those of the configuration are no rows of the API.
-    #[schema(value_type = Vec<Object>)]
-    quotas: Vec<Value>,
-    quota_report: QuotaReportView,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -252,9 +244,6 @@ async fn view(
     let ordered_teams = teams
         .as_ref()
         .map(|teams| teams.keys().cloned().collect::<Vec<_>>());
-    let features = &state.features;
-    let has_quota = features.quota_management && features.edit_quota;
-    let ledger = state.registry.ledger();
     let settings = permits.is_admin().then(|| settings(context, &record));
     let email = match permits.may_view() {
         true => record.email.clone().unwrap_or_default(),
@@ -270,10 +259,10 @@ async fn view(
         teams,
         ordered_teams,
         settings,
-        quota: (has_quota && permits.is_member()).then(|| QuotaPart {
-            quotas: Vec::new(),
-            quota_report: QuotaReportView::new(ledger.held(id), ledger.limit(id)),
-        }),
+        quota: match permits.is_member() {
+            true => QuotaPart::of(state, id),
+            false => None,
+        },
     })
 }
 

@@ -1,12 +1,12 @@
 //! A user as the API shows one: little to everybody, all to the user.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::context::Context;
 use super::error::ApiError;
-use super::view::{Avatar, AvatarSubject, QuotaReportView};
+use super::view::{Avatar, AvatarSubject, QuotaPart};
 use crate::accounts::Membership;
 use crate::auth::Identity;
 use crate::model::{NamespaceRecord, TeamRole, UserId, UserRecord};
@@ -48,14 +48,7 @@ struct OwnView {
     is_free_account: bool,
     has_password_set: bool,
     #[serde(flatten)]
-    quota: Option<QuotaView>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct QuotaView {
-    #[schema(value_type = Vec<Object>)]
-    quotas: Vec<Map<String, Value>>,
-    quota_report: QuotaReportView,
+    quota: Option<QuotaPart>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -104,8 +97,7 @@ pub(super) async fn view(
 
 fn own(context: &Context, record: &UserRecord, namespace: &NamespaceRecord) -> OwnView {
     let features = &context.state.features;
-    let (profile, ledger) = (&record.profile, context.state.registry.ledger());
-    let has_quota = features.quota_management && features.edit_quota;
+    let profile = &record.profile;
     OwnView {
         can_create_repo: true,
         is_me: true,
@@ -129,13 +121,7 @@ fn own(context: &Context, record: &UserRecord, namespace: &NamespaceRecord) -> O
         location: profile.location.clone(),
         is_free_account: true,
         has_password_set: record.password.is_some(),
-        quota: has_quota.then(|| QuotaView {
-            quotas: Vec::new(),
-            quota_report: QuotaReportView::new(
-                ledger.held(record.namespace),
-                ledger.limit(record.namespace),
-            ),
-        }),
+        quota: QuotaPart::of(&context.state, record.namespace),
     }
 }
 

@@ -143,7 +143,6 @@ impl From<proxy::Error> for Failure {
         use proxy::Error as E;
         let message = error.to_string();
         match error {
-            E::QuotaExceeded => Self::new(ErrorCode::Denied, error.to_string()),
             E::NameUnknown => Self::new(ErrorCode::NameUnknown, message),
             E::ManifestUnknown => Self::new(ErrorCode::ManifestUnknown, message),
             E::BlobUnknown => Self::new(ErrorCode::BlobUnknown, message),
@@ -199,6 +198,7 @@ impl From<registry::Error> for Failure {
             }
             E::NoRoom(_) => Self::unavailable("there is no room for the content", None)
                 .with_status(StatusCode::INSUFFICIENT_STORAGE),
+            E::QuotaExceeded => Self::new(ErrorCode::Denied, error.to_string()),
             E::NameUnknown => Self::new(ErrorCode::NameUnknown, error.to_string()),
             E::ManifestUnknown => Self::new(ErrorCode::ManifestUnknown, error.to_string()),
             E::BlobUnknown => Self::new(ErrorCode::BlobUnknown, error.to_string()),

@@ -58,7 +58,7 @@ impl Touches {
     }
 
     /// Notes a touch, after a transaction that may take the blob away has ended.
-    pub(super) async fn touch(&self, blob: Blob, by: Owner, now: Timestamp) {
+    pub(in crate::registry) async fn touch(&self, blob: Blob, by: Owner, now: Timestamp) {
         loop {
             // Made before the look, so that it hears of every release after the look.
             let released = self.released.notified();

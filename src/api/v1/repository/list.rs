@@ -14,6 +14,7 @@ use super::super::error::ApiError;
 use super::super::rows::Answer;
 use super::super::{cursor, json};
 use crate::api::state::State;
+use crate::api::v1::view::configured;
 use crate::auth::{Caller, Target};
 use crate::model::{NamespaceId, NamespaceRecord, RepositoryId, UserId, Visibility};
 use crate::registry::{Asked, Catalogued, Facts};
@@ -84,7 +85,7 @@ impl Entry {
             is_starred: asked.starred_by.map(|_| facts.is_starred),
             quota_report: has_quotas.then(|| QuotaReport {
                 quota_bytes: facts.bytes,
-                configured_quota: state.registry.ledger().limit(entry.namespace),
+                configured_quota: configured(state, entry.namespace),
             }),
         }
     }

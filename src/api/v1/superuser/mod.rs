@@ -3,19 +3,19 @@
 mod builds;
 mod keys;
 mod organizations;
+mod quotas;
 mod site;
 mod users;
 
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::context::Context;
 use super::error::ApiError;
 use super::rows::{Row, Rows};
-use super::view::{Avatar, AvatarSubject, QuotaReportView};
+use super::view::{Avatar, AvatarSubject, QuotaPart};
 use crate::config::Features;
-use crate::model::{NamespaceId, UserId, UserRecord};
+use crate::model::{UserId, UserRecord};
 
 /// Most rows that a client may ask for in one page (Quay).
 const MOST_ROWS: usize = 100;
@@ -27,6 +27,7 @@ pub(super) fn routes(rows: &mut Rows) {
     builds::routes(rows);
     keys::routes(rows);
     organizations::routes(rows);
+    quotas::routes(rows);
     site::routes(rows);
     users::routes(rows);
 }
@@ -56,26 +57,6 @@ pub(super) struct UserView {
     quota: Option<QuotaPart>,
 }
 
-/// What an account holds and may hold.
-#[derive(Debug, Serialize, ToSchema)]
-struct QuotaPart {
-    #[schema(value_type = Vec<Object>)]
-    quotas: Vec<Value>,
-    quota_report: QuotaReportView,
-}
-
-impl QuotaPart {
-    /// What is told where quotas are on.
-    fn of(context: &Context, namespace: NamespaceId) -> Option<Self> {
-        let features = &context.state.features;
-        let ledger = context.state.registry.ledger();
-        (features.quota_management && features.edit_quota).then(|| Self {
-            quotas: Vec::new(),
-            quota_report: QuotaReportView::new(ledger.held(namespace), ledger.limit(namespace)),
-        })
-    }
-}
-
 fn user_view(context: &Context, id: UserId, user: &UserRecord) -> UserView {
     let identity = context.state.auth.identity_of(id, user);
     let name = user.name.as_str();
@@ -91,7 +72,7 @@ fn user_view(context: &Context, id: UserId, user: &UserRecord) -> UserView {
         super_user: identity.is_superuser(),
         global_readonly_super_user: identity.is_global_readonly(),
         enabled: user.enabled,
-        quota: QuotaPart::of(context, user.namespace),
+        quota: QuotaPart::of(&context.state, user.namespace),
     }
 }
 

@@ -6,14 +6,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::users::refuse_superuser;
-use super::{QuotaPart, Window, guarded};
+use super::{Window, guarded};
 use crate::accounts::{Noun, namespace_name};
 use crate::api::v1::context::Context;
 use crate::api::v1::error::ApiError;
 use crate::api::v1::json as write;
 use crate::api::v1::organization::recall_caches;
 use crate::api::v1::rows::{Answer, ParameterKind, Rows};
-use crate::api::v1::view::{Avatar, AvatarSubject};
+use crate::api::v1::view::{Avatar, AvatarSubject, QuotaPart};
 use crate::auth::Need;
 use crate::http::response;
 use crate::model::{NamespaceId, NamespaceKind, NamespaceName, NamespaceRecord};
@@ -142,7 +142,7 @@ async fn take(context: Context) -> Answer {
 }
 
 /// The organisation that the path names.
-async fn named(
+pub(super) async fn named(
     context: &Context,
     parameter: &str,
 ) -> Result<(NamespaceId, NamespaceRecord), ApiError> {
@@ -176,6 +176,6 @@ fn view(context: &Context, id: NamespaceId, record: &NamespaceRecord) -> Organiz
             name,
             record.avatar_seed(),
         ),
-        quota: QuotaPart::of(context, id),
+        quota: QuotaPart::of(&context.state, id),
     }
 }

@@ -121,11 +121,6 @@ impl Quotas {
         matches!(cap, Some(CacheCap::Configured(_)))
     }
 
-    /// Whether the namespace is a cache, which makes room instead of refusing.
-    pub fn is_cache(&self, namespace: NamespaceId) -> bool {
-        self.lock().caches.contains_key(&namespace)
-    }
-
     /// Whether there is a default for namespaces without a quota of their own.
     pub fn has_default(&self) -> bool {
         self.lock().enforcement.default_bytes.is_some()

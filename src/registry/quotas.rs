@@ -218,7 +218,8 @@ impl Registry {
     /// What a shortage means for who asked: a namespace that is no cache is at its limit.
     pub(super) async fn refused(&self, namespace: NamespaceId, shortage: Shortage) -> Error {
         let by_limit = matches!(shortage, Shortage::Quota { .. } | Shortage::Never { .. });
-        match by_limit && !self.inner.quotas.is_cache(namespace) {
+        let is_cache = self.inner.policies.load().contains_key(&namespace);
+        match by_limit && !is_cache {
             true => self.exceeded(namespace).await,
             false => shortage.into(),
         }

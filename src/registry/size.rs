@@ -1,15 +1,13 @@
-//! The size of everything that is held, counted when somebody asks for that.
+//! The size of everything that is held, as it was when somebody asked for it to be counted.
 //!
-//! Called by `api` for superusers. Every blob counts once, whatever number of repositories have it. A count
-//! reads rows page by page behind its caller's back; its outcome and time are kept in the store. A count
-//! that is cut off by the end of the process has no outcome.
+//! Called by `api` for superusers. Every blob counts once, whatever number of repositories have it. The store
+//! counts all along; what Quay calls a calculation notes the number and the time, behind its caller's back.
 
 use std::sync::atomic::Ordering;
 
 use super::{Error, Registry};
 use crate::model::Timestamp;
-use crate::oci::Digest;
-use crate::store::{self, PAGE_ROWS, ReadTx, WriteTx};
+use crate::store::{self, ReadTx, WriteTx};
 
 /// Rows of the last outcome, among the settings.
 const BYTES: &str = "registry_size_bytes";
@@ -64,18 +62,7 @@ impl Registry {
     /// # Errors
     /// The store's.
     pub async fn count_size(&self) -> Result<u64, Error> {
-        let (mut bytes, mut after) = (0_u64, None::<Digest>);
-        loop {
-            let page = self
-                .inner
-                .store
-                .scan(move |tx| tx.blobs().list(after.as_ref(), PAGE_ROWS))
-                .await?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(*last);
-            let sizes = page.iter().map(|(_, record)| record.size_bytes);
-            bytes = bytes.saturating_add(sizes.sum());
-        }
+        let bytes = self.inner.store.read(|tx| tx.usage().of_all()).await?;
         let now = u64::try_from(self.inner.clock.now().as_millis()).unwrap_or(0);
         let note = move |tx: &mut WriteTx<'_>| {
             tx.settings().put_number(BYTES, bytes)?;

@@ -108,6 +108,11 @@ impl<S: Reads> Blobs<S> {
 impl Blobs<&mut WriteTx<'_>> {
     /// Records that the bytes of a blob are durable.
     pub fn put(&mut self, digest: &Digest, record: &BlobRecord) -> Result<(), Error> {
+        let before = self.record(digest)?.map_or(0, |before| before.size_bytes);
+        if before != record.size_bytes {
+            usage::vanish(self.0, before)?;
+            usage::appear(self.0, record.size_bytes)?;
+        }
         let key = keys::digest(digest);
         self.0.put_record(Table::Blobs, key, record);
         Ok(())
@@ -115,6 +120,8 @@ impl Blobs<&mut WriteTx<'_>> {
 
     /// Forgets a blob, before its bytes are unlinked; nothing happens if it is not known.
     pub fn remove(&mut self, digest: &Digest) -> Result<(), Error> {
+        let before = self.record(digest)?.map_or(0, |before| before.size_bytes);
+        usage::vanish(self.0, before)?;
         self.0.remove(Table::Blobs, keys::digest(digest));
         Ok(())
     }

@@ -12,7 +12,7 @@
 //!
 //! A table that only adds to the others comes without a number of its own: it is made when it is not there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
 
@@ -23,8 +23,11 @@ use redb::{
 
 use super::tables::Table;
 use super::tag_places::BLOCK;
-use super::{Error, codec, keys};
-use crate::model::{BlobRecord, ManifestRecord, RepositoryId, TagList, TagPlace, TagRecord};
+use super::{Error, codec, keys, usage};
+use crate::model::{
+    BlobRecord, ManifestRecord, NamespaceId, RepositoryId, RepositoryRecord, TagList, TagPlace,
+    TagRecord,
+};
 
 /// The schema that this release reads and writes.
 pub(super) const SCHEMA: u64 = 3;
@@ -186,20 +189,21 @@ fn place_tags(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     }
 }
 
-/// Counts the bytes of every repository: of its manifests, and of the blobs it links. What is damaged counts
-/// nothing, and is met again by who reads it.
+/// Counts the bytes of every repository: of the blobs it links, and of its manifests if they were fetched.
+/// Those that were pushed no longer count for their namespace. What is damaged counts nothing, and is met
+/// again by who reads it.
 fn count_bytes(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    let mut usage = transaction.open_table(Table::RepositoryUsage.definition())?;
-    usage.retain(|_, _| false)?;
+    let mut counts = transaction.open_table(Table::RepositoryUsage.definition())?;
+    counts.retain(|_, _| false)?;
     let mut add = |repository: RepositoryId, bytes: u64| -> Result<(), redb::Error> {
         let key = keys::repository(repository);
-        let before = usage.get(&*key)?.and_then(|row| {
+        let before = counts.get(&*key)?.and_then(|row| {
             let before = codec::decode::<u64>(Table::RepositoryUsage, row.value());
             before.ok()
         });
         let sum = before.unwrap_or(0).saturating_add(bytes);
         if sum > 0 {
-            usage.insert(&*key, &*codec::encode(&sum))?;
+            counts.insert(&*key, &*codec::encode(&sum))?;
         }
         Ok(())
     };
@@ -210,6 +214,13 @@ fn count_bytes(transaction: &WriteTransaction) -> Result<(), redb::Error> {
         Ok(record
             .and_then(Result::ok)
             .map_or(0, |blob| blob.size_bytes))
+    };
+    let mut uncounted: BTreeMap<NamespaceId, u64> = BTreeMap::new();
+    let repositories = transaction.open_table(Table::Repositories.definition())?;
+    let record = |id: RepositoryId| -> Result<Option<RepositoryRecord>, redb::Error> {
+        let row = repositories.get(&*keys::repository(id))?;
+        let record = row.map(|row| codec::decode(Table::Repositories, row.value()));
+        Ok(record.and_then(Result::ok))
     };
     for table in [Table::Manifests, Table::BlobLinks] {
         let mut of = (RepositoryId(0), 0_u64);
@@ -223,13 +234,36 @@ fn count_bytes(transaction: &WriteTransaction) -> Result<(), redb::Error> {
                 of = (repository, 0);
             }
             let bytes = match table {
-                Table::Manifests => codec::decode::<ManifestRecord>(table, value.value())
-                    .map_or(0, |record| record.size_bytes),
+                Table::Manifests => {
+                    let manifest = codec::decode::<ManifestRecord>(table, value.value());
+                    let bytes = manifest.map_or(0, |record| record.size_bytes);
+                    match record(repository)? {
+                        Some(record) if !record.fetched => {
+                            *uncounted.entry(record.namespace).or_default() += bytes;
+                            0
+                        }
+                        _ => bytes,
+                    }
+                }
                 _ => size(key.value().get(8..).unwrap_or_default())?,
             };
             of.1 = of.1.saturating_add(bytes);
         }
         add(of.0, of.1)?;
+    }
+    let mut held = transaction.open_table(Table::Usage.definition())?;
+    let mut all = 0_u64;
+    for row in blobs.iter()? {
+        let record = codec::decode::<BlobRecord>(Table::Blobs, row?.1.value());
+        all = all.saturating_add(record.map_or(0, |blob| blob.size_bytes));
+    }
+    held.insert(&*usage::of_everything(), &*codec::encode(&all))?;
+    for (namespace, bytes) in uncounted {
+        let key = keys::namespace(namespace);
+        let row = held.get(&*key)?;
+        let before = row.and_then(|row| codec::decode::<u64>(Table::Usage, row.value()).ok());
+        let left = before.unwrap_or(0).saturating_sub(bytes);
+        held.insert(&*key, &*codec::encode(&left))?;
     }
     Ok(())
 }

@@ -5,6 +5,9 @@ use super::tables::Table;
 use super::{Error, Reads, WriteTx};
 use crate::model::{NamespaceId, RepositoryId};
 
+/// Under which the bytes of all blobs stand: no namespace has this number.
+const EVERYTHING: NamespaceId = NamespaceId(0);
+
 /// Counters of bytes as a transaction sees them.
 pub struct Usage<S>(pub(super) S);
 
@@ -14,6 +17,11 @@ impl<S: Reads> Usage<S> {
         let key = keys::namespace(namespace);
         let held = self.0.tx().record(Table::Usage, &key)?;
         Ok(held.unwrap_or(0))
+    }
+
+    /// Bytes of all blobs, each once, whoever has it.
+    pub fn of_all(&self) -> Result<u64, Error> {
+        self.held(EVERYTHING)
     }
 
     /// Bytes of the repository's blobs, those included that others have as well, and of its manifests
@@ -45,12 +53,32 @@ impl Usage<&mut WriteTx<'_>> {
         self.put(namespace, held.saturating_sub(bytes))
     }
 
+    /// Replaces the count of all blobs, when they were counted anew.
+    pub fn put_all(&mut self, bytes: u64) -> Result<(), Error> {
+        self.put(EVERYTHING, bytes)
+    }
+
     /// Replaces the count, when it was counted anew.
     pub fn put(&mut self, namespace: NamespaceId, bytes: u64) -> Result<(), Error> {
         let key = keys::namespace(namespace);
         self.0.put_record(Table::Usage, key, &bytes);
         Ok(())
     }
+}
+
+/// Counts the bytes of a blob that is there from now on, whoever has it.
+pub(super) fn appear(tx: &mut WriteTx<'_>, bytes: u64) -> Result<(), Error> {
+    tx.usage().add(EVERYTHING, bytes)
+}
+
+/// Counts the bytes of a blob that is no longer there.
+pub(super) fn vanish(tx: &mut WriteTx<'_>, bytes: u64) -> Result<(), Error> {
+    tx.usage().subtract(EVERYTHING, bytes)
+}
+
+/// The key of the row that [`appear`] and [`vanish`] keep, for the audit and for older stores.
+pub(super) fn of_everything() -> keys::Key {
+    keys::namespace(EVERYTHING)
 }
 
 /// Counts bytes that a repository has from now on.

@@ -26,6 +26,7 @@ mod people;
 mod permission;
 mod prototype;
 mod proxycache;
+mod quota;
 mod registry;
 mod repository;
 mod robot;

@@ -96,7 +96,6 @@ pub(super) async fn view(
 }
 
 fn own(context: &Context, record: &UserRecord, namespace: &NamespaceRecord) -> OwnView {
-    let features = &context.state.features;
     let profile = &record.profile;
     OwnView {
         can_create_repo: true,

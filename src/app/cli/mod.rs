@@ -194,6 +194,18 @@ pub(super) enum SiteCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Count anew how many bytes every namespace and repository holds
+    ///
+    /// The counts that quotas go by are kept with every change; this proves them. Exits with 1 if any is
+    /// wrong that was not corrected.
+    Recount {
+        /// Correct what is wrong
+        #[arg(long)]
+        repair: bool,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Read every blob and compare it with its digest
     ///
     /// A blob of which only a damaged file is left is set aside, so that it can be pushed or fetched

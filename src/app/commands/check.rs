@@ -1,12 +1,18 @@
-//! `entrepot check` and `entrepot scrub`.
+//! `entrepot check`, `entrepot recount` and `entrepot scrub`.
 
 use super::{Output, Site, Stop};
 use crate::app::operations::{DamageRow, FindingRow, Frame, Rate, Request, Row, ScrubRow};
 use crate::model::ByteSize;
 
-pub(super) fn check(repair: bool, json: bool, site: &Site, output: &Output) -> Result<(), Stop> {
+/// Carries out a check, of everything or of the counts only.
+pub(super) fn check(
+    request: Request,
+    json: bool,
+    site: &Site,
+    output: &Output,
+) -> Result<(), Stop> {
     let mut sound = true;
-    site.carry_out(Request::Check { repair }, output, |frame| match frame {
+    site.carry_out(request, output, |frame| match frame {
         Frame::Row(Row::Finding(finding)) => {
             sound &= finding.repaired;
             match json {

@@ -96,7 +96,12 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
             dry_run,
             json,
         } => prune::run(scope, (dry_run, json), site, output),
-        SiteCommand::Check { repair, json } => check::check(repair, json, site, output),
+        SiteCommand::Check { repair, json } => {
+            check::check(Request::Check { repair }, json, site, output)
+        }
+        SiteCommand::Recount { repair, json } => {
+            check::check(Request::Recount { repair }, json, site, output)
+        }
         SiteCommand::Scrub { bandwidth, json } => check::scrub(bandwidth, json, site, output),
     }
 }

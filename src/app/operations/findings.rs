@@ -35,6 +35,12 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
             let name = namespace_name(services, *namespace).await?;
             format!("{name} is said to hold {stored_bytes} bytes and holds {counted_bytes}")
         }
+        Finding::WrongTotal {
+            stored_bytes,
+            counted_bytes,
+        } => format!(
+            "all blobs are said to have {stored_bytes} bytes together and have {counted_bytes}"
+        ),
         Finding::DamagedManifest { repository, digest } => {
             let name = repository_name(services, *repository).await?;
             format!("manifest {name}@{digest} is gone or damaged")

@@ -109,6 +109,9 @@ pub(in crate::app) enum Request {
     Check {
         repair: bool,
     },
+    Recount {
+        repair: bool,
+    },
     Scrub {
         /// `None`: as configured.
         bandwidth: Option<Rate>,
@@ -340,6 +343,8 @@ pub(in crate::app) struct CollectedRow {
 pub(in crate::app) struct CheckedRow {
     pub(in crate::app) blobs: u64,
     pub(in crate::app) manifests: u64,
+    pub(in crate::app) namespaces: u64,
+    pub(in crate::app) repositories: u64,
     pub(in crate::app) findings: u64,
     pub(in crate::app) repaired: u64,
 }

@@ -124,7 +124,12 @@ async fn carry_out(
             let mode = if *dry_run { Prune::Tell } else { Prune::End };
             prune::prune(services, scope.as_ref(), mode, report).await
         }
-        Request::Check { repair } => upkeep::check(services, *repair, report).await,
+        Request::Check { repair } => {
+            upkeep::check(services, upkeep::Extent::Everything, *repair, report).await
+        }
+        Request::Recount { repair } => {
+            upkeep::check(services, upkeep::Extent::Bytes, *repair, report).await
+        }
         Request::Scrub { bandwidth } => upkeep::scrub(services, *bandwidth, report).await,
         Request::CreateUser(new) => accounts::create_user(services, new).await,
         Request::ImportUsers { users } => accounts::import_users(services, users, report).await,

@@ -97,9 +97,18 @@ fn add(whole: &mut GcReport, step: &GcReport) {
     whole.complete = step.complete;
 }
 
+/// What is compared with what is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Extent {
+    Everything,
+    /// Only the counts of bytes.
+    Bytes,
+}
+
 /// Compares store and disk, and tells of every finding as it comes.
 pub(super) async fn check(
     services: &Services,
+    extent: Extent,
     repair: bool,
     report: &Report,
 ) -> Result<String, Failure> {
@@ -108,7 +117,10 @@ pub(super) async fn check(
     let checking = async move {
         // The other end is dropped only with this one.
         let note = |finding: &Finding| drop(found.send(finding.clone()));
-        services.registry.check(wanted, note).await
+        match extent {
+            Extent::Everything => services.registry.check(wanted, note).await,
+            Extent::Bytes => services.registry.recount(wanted, note).await,
+        }
     };
     let telling = async {
         while let Some(finding) = coming.recv().await {
@@ -128,14 +140,23 @@ pub(super) async fn check(
     let row = CheckedRow {
         blobs: checked.blobs,
         manifests: checked.manifests,
+        namespaces: checked.namespaces,
+        repositories: checked.repositories,
         findings: checked.findings,
         repaired: checked.repaired,
     };
     report.row(Row::Checked(row)).await?;
-    Ok(format!(
-        "{} blobs and {} manifests looked at, {} findings, {} repaired",
-        checked.blobs, checked.manifests, checked.findings, checked.repaired
-    ))
+    let (findings, repaired) = (checked.findings, checked.repaired);
+    Ok(match extent {
+        Extent::Everything => format!(
+            "{} blobs and {} manifests looked at, {findings} findings, {repaired} repaired",
+            checked.blobs, checked.manifests
+        ),
+        Extent::Bytes => format!(
+            "{} namespaces and {} repositories counted, {findings} differences, {repaired} corrected",
+            checked.namespaces, checked.repositories
+        ),
+    })
 }
 
 /// Reads everything back and compares it with its digest, and tells of all damage as it is met.

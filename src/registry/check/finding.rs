@@ -33,6 +33,11 @@ pub enum Finding {
         stored_bytes: u64,
         counted_bytes: u64,
     },
+    /// All blobs together are said to have another number of bytes than they do. Repaired.
+    WrongTotal {
+        stored_bytes: u64,
+        counted_bytes: u64,
+    },
     /// The document of a manifest is gone or is not the one of its digest (DK-07).
     DamagedManifest {
         repository: RepositoryId,
@@ -65,6 +70,7 @@ impl Finding {
             | Self::OrphanFile { .. }
             | Self::UnlinkedBlob { .. }
             | Self::WrongUsage { .. }
+            | Self::WrongTotal { .. }
             | Self::Forgotten { .. }
             | Self::MissingIndexRow { .. }
             | Self::StrayIndexRow { .. }
@@ -82,6 +88,9 @@ impl Finding {
 pub struct CheckReport {
     pub blobs: u64,
     pub manifests: u64,
+    /// Namespaces and repositories whose bytes were counted anew.
+    pub namespaces: u64,
+    pub repositories: u64,
     pub findings: u64,
     pub repaired: u64,
 }

@@ -92,6 +92,7 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
                 return Ok(());
             };
             after = Some(repository);
+            self.report.repositories += 1;
             for wrong in wrong {
                 let index = wrong.number.counted_from();
                 if !index.is_some_and(|index| self.unsound.contains(&index)) {

@@ -63,6 +63,33 @@ impl Registry {
         for namespace in self.all_namespaces().await? {
             check.namespace(namespace).await?;
         }
+        check.total().await?;
+        Ok(check.report)
+    }
+
+    /// Counts anew what namespaces, repositories and everything together hold, tells `found` of every
+    /// number that is another, and corrects it if it shall (GC-06).
+    ///
+    /// # Errors
+    /// The store's; what was corrected stays corrected.
+    pub async fn recount(
+        &self,
+        repair: Repair,
+        found: impl FnMut(&Finding) + Send,
+    ) -> Result<CheckReport, Error> {
+        let mut check = Check {
+            registry: self,
+            repair,
+            found,
+            report: CheckReport::default(),
+            unsound: HashSet::new(),
+        };
+        check.link_counts().await?;
+        check.numbers().await?;
+        for namespace in self.all_namespaces().await? {
+            check.usage(namespace).await?;
+        }
+        check.total().await?;
         Ok(check.report)
     }
 
@@ -339,8 +366,33 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
         Ok(())
     }
 
+    /// Compares what all blobs are said to have with what they have, in one snapshot.
+    async fn total(&mut self) -> Result<(), Error> {
+        let store = &self.registry.inner.store;
+        let counted = store.scan(|tx| Ok::<_, store::Error>((tx.usage().of_all()?, sum(tx)?)));
+        let (stored_bytes, counted_bytes) = counted.await?;
+        if stored_bytes == counted_bytes {
+            return Ok(());
+        }
+        let repair = self.repair == Repair::Yes;
+        if repair {
+            let correct = move |tx: &mut WriteTx<'_>| {
+                let now = tx.usage().of_all()?.saturating_add(counted_bytes);
+                tx.usage().put_all(now.saturating_sub(stored_bytes))
+            };
+            store.write(correct).await?;
+        }
+        let finding = Finding::WrongTotal {
+            stored_bytes,
+            counted_bytes,
+        };
+        self.tell(&finding, repair);
+        Ok(())
+    }
+
     /// Compares what a namespace is said to hold with what it holds, in one snapshot (GC-06).
     async fn usage(&mut self, namespace: NamespaceId) -> Result<(), Error> {
+        self.report.namespaces += 1;
         let registry = self.registry;
         let counted = registry.inner.store.scan(move |tx| {
             let stored = tx.usage().held(namespace)?;
@@ -461,6 +513,20 @@ fn count(tx: &ReadTx, namespace: NamespaceId, most: usize) -> Result<u64, store:
     }
 }
 
+/// Bytes of all blobs.
+fn sum(tx: &ReadTx) -> Result<u64, store::Error> {
+    let (mut total, mut after) = (0_u64, None);
+    loop {
+        let page = tx.blobs().list(after.as_ref(), PAGE)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(total);
+        };
+        after = Some(*last);
+        let sizes = page.iter().map(|(_, record)| record.size_bytes);
+        total = total.saturating_add(sizes.sum());
+    }
+}
+
 /// Adds the repository's blobs behind `low` to the `most` smallest seen.
 fn gather(
     tx: &ReadTx,
@@ -488,6 +554,9 @@ fn gather(
 }
 
 fn manifest_bytes(tx: &ReadTx, repository: RepositoryId) -> Result<u64, store::Error> {
+    if !tx.repositories().counts_documents(repository)? {
+        return Ok(0);
+    }
     let (mut total, mut after) = (0, None);
     loop {
         let page = tx.manifests().list(repository, after.as_ref(), PAGE)?;

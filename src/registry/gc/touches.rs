@@ -127,8 +127,8 @@ impl Touches {
 }
 
 fn note(pushers: &mut Pushers, by: Owner, now: Timestamp) {
-    match pushers.iter_mut().find(|(of, _)| *of == Some(by)) {
-        Some((_, at)) => *at = now,
+    match pushers.iter().position(|(of, _)| *of == Some(by)) {
+        Some(at) => pushers[at].1 = now,
         None if pushers.len() < PUSHERS => pushers.push((Some(by), now)),
         None => *pushers = vec![(None, now)],
     }

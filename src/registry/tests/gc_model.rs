@@ -11,22 +11,34 @@ use crate::oci::Digest;
 struct Model {
     pushed: HashMap<Digest, Timestamp>,
     deleted: HashMap<Digest, Timestamp>,
-    tags: BTreeMap<String, Digest>,
-    /// Where tags pointed that ended, and when.
-    ended: Vec<(Digest, Timestamp)>,
-    blobs: HashMap<Digest, Timestamp>,
+    /// Where tags point, and since when.
+    tags: BTreeMap<String, (Digest, Timestamp)>,
+    /// Where tags pointed that ended, since when, and when they did.
+    ended: Vec<(Digest, Timestamp, Timestamp)>,
+    blobs: HashSet<Digest>,
 }
 
 impl Model {
     fn end(&mut self, tag: &str, now: Timestamp) {
-        if let Some(digest) = self.tags.remove(tag) {
-            self.ended.push((digest, now));
+        if let Some((digest, since)) = self.tags.remove(tag) {
+            self.ended.push((digest, since, now));
         }
     }
 
     /// Drops what the rules of collection say goes at `now`.
     fn collect(&mut self, images: &HashMap<Digest, Image>, now: Timestamp) {
-        self.ended.retain(|(_, end)| *end + TIME_MACHINE > now);
+        let pushed = &mut self.pushed;
+        self.ended.retain(|(digest, since, end)| {
+            let is_kept = *end + TIME_MACHINE > now;
+            // What a tag pointed to since it was pushed does not wait to be named again.
+            if let Some(pushed) = pushed.get_mut(digest).filter(|pushed| **pushed <= *since)
+                && !is_kept
+                && images[digest].manifest.subject.is_none()
+            {
+                *pushed = Timestamp::default();
+            }
+            is_kept
+        });
         let mut kept: HashSet<Digest> = HashSet::new();
         loop {
             let more: Vec<Digest> = self
@@ -48,8 +60,7 @@ impl Model {
             .iter()
             .flat_map(|digest| images[digest].blobs.iter().map(|blob| Digest::of(blob)))
             .collect();
-        self.blobs
-            .retain(|digest, since| named.contains(digest) || *since + GRACE > now);
+        self.blobs.retain(|digest| named.contains(digest));
     }
 
     fn is_kept(
@@ -59,8 +70,8 @@ impl Model {
         images: &HashMap<Digest, Image>,
         now: Timestamp,
     ) -> bool {
-        let pointed = self.tags.values().any(|tagged| tagged == digest)
-            || self.ended.iter().any(|(ended, _)| ended == digest);
+        let pointed = self.tags.values().any(|(tagged, _)| tagged == digest)
+            || self.ended.iter().any(|(ended, ..)| ended == digest);
         if let Some(deleted) = self.deleted.get(digest) {
             return pointed || *deleted + TIME_MACHINE > now;
         }
@@ -114,13 +125,15 @@ async fn random_work_leaves_exactly_what_the_rules_keep() {
                     let tag = (dice.roll(2) == 0).then_some(tag);
                     site.push(&placed, image, tag.as_deref()).await;
                     for blob in &image.blobs {
-                        model.blobs.insert(Digest::of(blob), now);
+                        model.blobs.insert(Digest::of(blob));
                     }
                     model.pushed.insert(digest, now);
                     model.deleted.remove(&digest);
-                    if let Some(tag) = tag.filter(|tag| model.tags.get(tag) != Some(&digest)) {
-                        model.end(&tag, now);
-                        model.tags.insert(tag, digest);
+                    if let Some(tag) = tag {
+                        if model.tags.get(&tag).is_some_and(|(of, _)| *of != digest) {
+                            model.end(&tag, now);
+                        }
+                        model.tags.insert(tag, (digest, now));
                     }
                 }
                 3 => {
@@ -132,7 +145,7 @@ async fn random_work_leaves_exactly_what_the_rules_keep() {
                     if model.pushed.contains_key(&digest) && !model.deleted.contains_key(&digest) {
                         let tags: Vec<String> = model.tags.keys().cloned().collect();
                         for tag in tags {
-                            if model.tags[&tag] == digest {
+                            if model.tags[&tag].0 == digest {
                                 model.end(&tag, now);
                             }
                         }
@@ -146,7 +159,7 @@ async fn random_work_leaves_exactly_what_the_rules_keep() {
                     let expected: BTreeSet<Digest> = model.pushed.keys().copied().collect();
                     let held = site.manifests(&placed).await;
                     assert_eq!(held, expected, "seed {seed}, step {step}");
-                    let expected: BTreeSet<Digest> = model.blobs.keys().copied().collect();
+                    let expected: BTreeSet<Digest> = model.blobs.iter().copied().collect();
                     let blobs = site.blobs(&placed).await;
                     assert_eq!(blobs, expected, "seed {seed}, step {step}");
                 }

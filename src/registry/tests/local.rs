@@ -17,8 +17,12 @@ use crate::model::{
 use crate::oci::{Digest, Manifest, RawManifest, RepositoryName, Tag};
 use crate::quota::{DiskSpace, Ledger};
 use crate::registry::gc::{Budget, GcReport};
+use crate::registry::session::Owner;
 use crate::registry::{Metrics, Parts, Placed, Registry, Rules};
 use crate::store::{self, Store};
+
+/// Who pushes in these tests.
+const PUSHER: Owner = Owner::of(&Actor::Anonymous);
 
 pub(in crate::registry) const GRACE: Duration = Duration::from_secs(3600);
 pub(in crate::registry) const TIME_MACHINE: Duration = Duration::from_secs(86_400);
@@ -187,6 +191,8 @@ impl Site {
     /// Pushes a blob as a client does: bytes, row and link, and what is to be looked at later.
     pub(in crate::registry) async fn push_blob(&self, placed: &Placed, bytes: &Bytes) {
         let (digest, now) = (Digest::of(bytes), self.clock.now());
+        let blob = (placed.repository, digest);
+        self.registry.inner.touches.touch(blob, PUSHER, now).await;
         let _guard = self.registry.content_lock(&digest).await;
         self.registry.blobs().insert(&digest, bytes).await.unwrap();
         let (namespace, repository, size_bytes) =
@@ -222,7 +228,7 @@ impl Site {
         let (image, change) = (image.clone(), self.registry.change(Actor::Anonymous));
         let tag = tag.map(|tag| tag.parse::<Tag>().unwrap());
         let record = image.record(change.at);
-        let size = record.size_bytes;
+        let blobs: Vec<Digest> = record.blobs.iter().map(|(blob, _)| *blob).collect();
         let put = self.registry.store().write(move |tx| {
             for (blob, _) in &record.blobs {
                 if !tx.blobs().is_linked(repository, blob)? {
@@ -232,8 +238,9 @@ impl Site {
             let is_new = tx.manifests().record(repository, &digest)?.is_none();
             tx.manifests()
                 .put(repository, &digest, &record, &image.raw.bytes)?;
+            let bytes = tx.manifests().counted(repository, &record)?;
             if is_new {
-                tx.usage().add(namespace, size)?;
+                tx.usage().add(namespace, bytes)?;
             }
             if let Some(subject) = &record.subject {
                 let descriptor = image.raw.descriptor();
@@ -245,11 +252,13 @@ impl Site {
                 let record = TagRecord::new(digest, change.at, Actor::Anonymous);
                 change.point(tx, repository, tag, &record)?;
             }
-            Ok::<_, store::Error>(Some(is_new))
+            Ok::<_, store::Error>(Some(if is_new { bytes } else { 0 }))
         });
         let put = put.await.unwrap();
-        if put == Some(true) {
-            self.registry.ledger().nothing(namespace).hold(size);
+        if let Some(bytes) = put {
+            self.registry.ledger().nothing(namespace).hold(bytes);
+            let touches = &self.registry.inner.touches;
+            touches.settle(repository, blobs.into_iter(), PUSHER);
         }
         put.is_some()
     }
@@ -356,11 +365,9 @@ impl Site {
         let counted = self.registry.store().scan(move |tx| {
             let (mut blobs, mut manifests) = (BTreeMap::new(), 0);
             for (_, repository) in tx.repositories().list(namespace, None, 1000)? {
-                let listed = tx.manifests().list(repository, None, 10_000)?;
-                manifests += listed
-                    .iter()
-                    .map(|(_, record)| record.size_bytes)
-                    .sum::<u64>();
+                for (_, record) in tx.manifests().list(repository, None, 10_000)? {
+                    manifests += tx.manifests().counted(repository, &record)?;
+                }
                 for digest in tx.blobs().linked(repository, None, 10_000)? {
                     let record = tx.blobs().record(&digest)?;
                     blobs.insert(digest, record.expect("a linked blob has a row").size_bytes);

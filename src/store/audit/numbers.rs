@@ -178,11 +178,11 @@ fn differences(
     wrong.collect()
 }
 
-/// Bytes of a repository's manifests, and of the blobs that it links and that are held.
+/// Bytes of a repository's manifests where those count, and of the blobs that it links and that are held.
 fn bytes(tx: &ReadTx, repository: RepositoryId) -> Result<u64, Error> {
-    let mut total = 0_u64;
-    let mut manifest = None;
-    loop {
+    let counts_documents = tx.repositories().counts_documents(repository)?;
+    let (mut total, mut manifest) = (0_u64, None);
+    while counts_documents {
         let page = tx
             .manifests()
             .list(repository, manifest.as_ref(), PAGE_ROWS)?;

@@ -66,7 +66,7 @@ impl Audit {
         let now = self.0.clock.now();
         let (namespace, repository) = (pull.namespace.0, pull.repository.0);
         let act = Act::pull(namespace, repository, pull.reference, pull.actor);
-        let line = |in_detail| Line::Pulled(Pulled::new(pull, now, in_detail));
+        let line = |in_detail| Line::Pulled(Box::new(Pulled::new(pull, now, in_detail)));
         self.note_act(act, now, line);
     }
 

@@ -65,7 +65,8 @@ enum Who {
 /// A line that is to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Line {
-    Pulled(Pulled),
+    /// Boxed: most lines are pulls, and those of others are much smaller.
+    Pulled(Box<Pulled>),
     Entry(LogEntry),
 }
 

@@ -10,8 +10,8 @@ use crate::model::{
     Actor, AppTokenId, AppTokenRecord, ImmutabilityPolicy, InvitationRecord, LabelRecord,
     LinkRecord, LogEntry, ManifestRecord, MessageRecord, NamespaceId, NamespaceKind, NamespaceName,
     NamespaceRecord, NoticeRecord, OauthApplicationId, OauthApplicationRecord,
-    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, PrunePolicy, QuotaRecord,
-    RecencyRecord, RepositoryId, RepositoryRecord, RepositoryState, RobotId, Role,
+    OauthAssignmentRecord, OauthTokenId, OauthTokenRecord, PrototypeRecord, PrunePolicy,
+    QuotaRecord, RecencyRecord, RepositoryId, RepositoryRecord, RepositoryState, RobotId, Role,
     SigningKeyRecord, TagLifetime, TagPlace, TagRecord, TeamId, TeamRecord, TeamRole, Timestamp,
     UserId, UserRecord, Visibility,
 };

@@ -126,7 +126,7 @@ fn compare(
     let key = keys::repository(repository);
     match number {
         Number::Bytes => {
-            counted.insert(key.clone(), bytes(tx, repository)?);
+            counted.insert(key, bytes(tx, repository)?);
         }
         Number::Stars => each(tx, Table::Stargazers, repository, |_, _| {
             *counted.entry(key.clone()).or_default() += 1;
@@ -180,28 +180,35 @@ fn differences(
 
 /// Bytes of a repository's manifests where those count, and of the blobs that it links and that are held.
 fn bytes(tx: &ReadTx, repository: RepositoryId) -> Result<u64, Error> {
-    let counts_documents = tx.repositories().counts_documents(repository)?;
-    let (mut total, mut manifest) = (0_u64, None);
-    while counts_documents {
-        let page = tx
-            .manifests()
-            .list(repository, manifest.as_ref(), PAGE_ROWS)?;
-        let Some((last, _)) = page.last() else { break };
-        manifest = Some(*last);
-        let sizes = page.iter().map(|(_, record)| record.size_bytes);
-        total = total.saturating_add(sizes.sum());
-    }
-    let mut blob = None;
+    let mut total = match tx.repositories().counts_documents(repository)? {
+        true => document_bytes(tx, repository)?,
+        false => 0,
+    };
+    let mut after = None;
     loop {
-        let page = tx.blobs().linked(repository, blob.as_ref(), PAGE_ROWS)?;
+        let page = tx.blobs().linked(repository, after.as_ref(), PAGE_ROWS)?;
         let Some(last) = page.last() else {
             return Ok(total);
         };
-        blob = Some(*last);
+        after = Some(*last);
         for digest in &page {
             let record = tx.blobs().record(digest)?;
             total = total.saturating_add(record.map_or(0, |record| record.size_bytes));
         }
+    }
+}
+
+fn document_bytes(tx: &ReadTx, repository: RepositoryId) -> Result<u64, Error> {
+    let (mut total, mut after) = (0_u64, None);
+    loop {
+        let manifests = tx.manifests();
+        let page = manifests.list(repository, after.as_ref(), PAGE_ROWS)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(total);
+        };
+        after = Some(*last);
+        let sizes = page.iter().map(|(_, record)| record.size_bytes);
+        total = total.saturating_add(sizes.sum());
     }
 }
 

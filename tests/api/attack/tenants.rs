@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use entrepot::accounts::NewAssignment;
-use entrepot::model::{Performer, TeamRole};
+use entrepot::model::{LimitKind, Performer, TeamRole};
+use entrepot::quota::Quota;
+use entrepot::registry::QuotaEditor;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -58,6 +60,7 @@ impl Tenants {
         };
         tenants.fill_organization().await;
         tenants.fill_repository().await;
+        tenants.fill_bounds().await;
         tenants.fill_account(bob).await;
         tenants
     }
@@ -123,6 +126,43 @@ impl Tenants {
         self.note("tag", &json!("zqsealed"));
     }
 
+    /// Quotas with a limit, of the organisation and of bob, and policies by which tags end.
+    async fn fill_bounds(&mut self) {
+        for (name, quota_id, limit_id) in [
+            ("umbra", "quota_id", "limit_id"),
+            ("bob", "own quota", "own limit"),
+        ] {
+            let (registry, by) = (self.site.registry(), QuotaEditor::Silent);
+            let found = registry.namespace(&name.parse().unwrap()).await.unwrap();
+            let (namespace, _) = found.unwrap();
+            registry.make_quota(namespace, 1 << 40, &by).await.unwrap();
+            let id = match registry.quotas().of(namespace) {
+                Some(Quota::Own(quota)) => quota.id,
+                other => panic!("{other:?}"),
+            };
+            let made = registry.make_limit(namespace, id, LimitKind::Reject, 100, &by);
+            made.await.unwrap();
+            let limit = match registry.quotas().of(namespace) {
+                Some(Quota::Own(quota)) => quota.limits[0].id,
+                other => panic!("{other:?}"),
+            };
+            self.ids.insert(quota_id, id.to_string());
+            self.ids.insert(limit_id, limit.to_string());
+        }
+        for (path, name) in [
+            ("/organization/umbra/autoprunepolicy/", "prune policy"),
+            (
+                "/repository/umbra/zqvault/autoprunepolicy/",
+                "repository prune policy",
+            ),
+            ("/user/autoprunepolicy/", "own prune policy"),
+        ] {
+            let body = json!({"method": "number_of_tags", "value": 99, "tagPattern": "zqprune"});
+            let made = self.made(Method::POST, path, body).await;
+            self.note(name, &made["uuid"]);
+        }
+    }
+
     async fn fill_account(&mut self, bob: entrepot::model::UserId) {
         let path = "/user/robots/zqown";
         let robot = self.made(Method::PUT, path, json!({})).await;
@@ -179,11 +219,17 @@ impl Tenants {
     pub(super) fn value(&self, door: &Door, name: &str, home: &str) -> String {
         let of_repository = door.path.starts_with("/api/v1/repository/");
         let of_user = door.path.starts_with("/api/v1/user/");
+        let is_pruning = door.path.contains("/autoprunepolicy/");
         let id = |name: &str| self.ids[name].clone();
         match name {
             "orgname" => home.to_owned(),
             "repository" if of_user || home == "umbra" => "umbra/zqvault".to_owned(),
             "repository" => "acme/app".to_owned(),
+            "policy_uuid" if is_pruning && of_repository => id("repository prune policy"),
+            "policy_uuid" if is_pruning && of_user => id("own prune policy"),
+            "policy_uuid" if is_pruning => id("prune policy"),
+            "quota_id" if of_user => id("own quota"),
+            "limit_id" if of_user => id("own limit"),
             "policy_uuid" if of_repository => id("repository policy"),
             "token_uuid" if of_user => id("app token"),
             "robot_shortname" if of_user => "zqown".to_owned(),
@@ -216,6 +262,8 @@ impl Tenants {
             format!("/organization/umbra/applications/{client}/tokens"),
             "/organization/umbra/immutabilitypolicy/".to_owned(),
             "/organization/umbra/proxycache".to_owned(),
+            "/organization/umbra/quota".to_owned(),
+            "/organization/umbra/autoprunepolicy/".to_owned(),
             "/repository?namespace=umbra".to_owned(),
             "/repository/umbra/zqvault".to_owned(),
             "/repository/umbra/zqvault/tag/".to_owned(),
@@ -223,7 +271,10 @@ impl Tenants {
             "/repository/umbra/zqvault/permissions/user/".to_owned(),
             "/repository/umbra/zqvault/permissions/team/".to_owned(),
             "/repository/umbra/zqvault/immutabilitypolicy/".to_owned(),
+            "/repository/umbra/zqvault/autoprunepolicy/".to_owned(),
             "/user/".to_owned(),
+            "/user/quota".to_owned(),
+            "/user/autoprunepolicy/".to_owned(),
             "/user/robots?permissions=true".to_owned(),
             "/user/apptoken".to_owned(),
             "/user/authorizations".to_owned(),

@@ -55,12 +55,14 @@ pub(super) fn routes(rows: &mut Rows) {
     .summary("Does not let an application act for somebody")
     .internal()
     .csrf_exempt()
-    .status(302, "Back to the application");
+    .status(302, "Back to the application")
+    .status(401, "Nobody is signed in");
     let path = "/oauth/localapp";
     rows.get(path, LOCAL, group, Need::Anyone, token::local)
         .summary("Shows a token that somebody has made for himself")
         .internal()
-        .status(200, "The token, as a page or as JSON");
+        .status(200, "The token, as a page or as JSON")
+        .status(401, "Nobody is signed in");
     let path = "/oauth/access_token";
     let operation = "web.exchange_code_for_token";
     rows.post(path, operation, group, Need::Anyone, token::exchange)
@@ -81,5 +83,6 @@ pub(super) fn routes(rows: &mut Rows) {
     .internal()
     .csrf_exempt()
     .switch(|features| features.assign_oauth_token)
-    .status(200, "Offered");
+    .status(200, "Offered")
+    .status(401, "Nobody is signed in");
 }

@@ -49,6 +49,8 @@ pub(crate) struct Ledger {
     grace: Duration,
     tags: BTreeMap<String, Digest>,
     manifests: HashMap<Digest, Known<Image>>,
+    /// Those that a tag has pointed to since they were pushed: without one they may go at once.
+    named: BTreeSet<Digest>,
     /// Blobs that were pushed for themselves.
     blobs: HashMap<Digest, Known<Bytes>>,
     pending: Option<(Change, Instant)>,
@@ -79,6 +81,7 @@ impl Ledger {
             grace,
             tags: BTreeMap::new(),
             manifests: HashMap::new(),
+            named: BTreeSet::new(),
             blobs: HashMap::new(),
             pending: None,
             touched: BTreeSet::new(),
@@ -132,8 +135,16 @@ impl Ledger {
             Change::PushManifest(image, tag) => {
                 let digest = image.digest();
                 self.touched.insert(digest);
-                if let Some(tag) = tag {
-                    self.tags.insert(tag, digest);
+                // What is named is no longer kept for itself: it goes with what names it.
+                for blob in image.blobs() {
+                    self.blobs.remove(&Digest::of(blob));
+                }
+                match tag {
+                    Some(tag) => {
+                        self.tags.insert(tag, digest);
+                        self.named.insert(digest);
+                    }
+                    None => _ = self.named.remove(&digest),
                 }
                 let known = Known {
                     content: image,
@@ -275,6 +286,7 @@ impl Ledger {
             let must = match known.since {
                 None => Must::NotBe,
                 Some(_) if tagged.contains(digest) => Must::Be,
+                Some(since) if self.named.contains(digest) => Must::BeUntil(since),
                 Some(since) => Must::BeUntil(since + self.grace - MARGIN),
             };
             let image = &known.content;

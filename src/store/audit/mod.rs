@@ -1,6 +1,6 @@
 //! The audit: compares rows that are derived from others with what they are derived from.
 //!
-//! Called by the registry's check, and by nothing else. An index says nothing of its own: [`derived`]
+//! Called by the registry's check, and by nothing else. An index says nothing of its own: [`mod@derived`]
 //! tells which of its rows a row has, [`origin`] where a row of an index comes from. So a difference is
 //! made good without loss, by writing the row or by removing it. Numbers, which are no rows to be there or
 //! not, are counted anew, in `counts` and in `numbers`, from indexes that must be right by then. Reads page

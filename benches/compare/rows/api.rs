@@ -86,15 +86,6 @@ pub(super) async fn measure(site: &Site) -> Outcome<Vec<Line>> {
         .repeat_with(&server, Method::PUT, "/organization/big/team/crowd", role)
         .await?;
     lines.push(times.line(format!("PUT .../team/, role of a team of {MEMBERS}")));
-    let times = api
-        .repeat(
-            &server,
-            Method::PUT,
-            "/organization/big/team/crowd/members/root",
-            Some(json!({})),
-        )
-        .await?;
-    lines.push(times.line(format!("PUT .../members/, into a team of {MEMBERS}")));
     Ok(lines)
 }
 

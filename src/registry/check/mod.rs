@@ -47,13 +47,7 @@ impl Registry {
         repair: Repair,
         found: impl FnMut(&Finding) + Send,
     ) -> Result<CheckReport, Error> {
-        let mut check = Check {
-            registry: self,
-            repair,
-            found,
-            report: CheckReport::default(),
-            unsound: HashSet::new(),
-        };
+        let mut check = Check::new(self, repair, found);
         check.indexes().await?;
         check.link_counts().await?;
         check.numbers().await?;
@@ -77,13 +71,7 @@ impl Registry {
         repair: Repair,
         found: impl FnMut(&Finding) + Send,
     ) -> Result<CheckReport, Error> {
-        let mut check = Check {
-            registry: self,
-            repair,
-            found,
-            report: CheckReport::default(),
-            unsound: HashSet::new(),
-        };
+        let mut check = Check::new(self, repair, found);
         check.link_counts().await?;
         check.numbers().await?;
         for namespace in self.all_namespaces().await? {
@@ -98,13 +86,7 @@ impl Registry {
     /// # Errors
     /// The store's.
     pub async fn recall_forgotten(&self) -> Result<u64, Error> {
-        let mut check = Check {
-            registry: self,
-            repair: Repair::Yes,
-            found: |_: &Finding| {},
-            report: CheckReport::default(),
-            unsound: HashSet::new(),
-        };
+        let mut check = Check::new(self, Repair::Yes, |_: &Finding| {});
         for namespace in self.all_namespaces().await? {
             check.forgotten(namespace).await?;
         }
@@ -124,6 +106,18 @@ impl Registry {
                 return Ok(all);
             }
             all.extend(page.into_iter().map(|(id, _)| id));
+        }
+    }
+}
+
+impl<'a, F: FnMut(&Finding) + Send> Check<'a, F> {
+    fn new(registry: &'a Registry, repair: Repair, found: F) -> Self {
+        Self {
+            registry,
+            repair,
+            found,
+            report: CheckReport::default(),
+            unsound: HashSet::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod label;
 mod log_entry;
 mod log_kind;
 mod manifest;
+mod mirror;
 mod namespace;
 mod notice;
 mod oauth;
@@ -48,6 +49,11 @@ pub use label::{LabelMedia, LabelRecord, LabelSource};
 pub use log_entry::{AppTokenUse, LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
+pub use mirror::{
+    BandwidthWindow, Deletion, DiscoveredRecord, MIRROR_RETRIES, MirrorOptions, MirrorRecord,
+    MirrorReport, MirrorSource, MirrorStatus, MirrorTagRecord, OrgMirrorKind, OrgMirrorRecord,
+    SyncState, TagChoice,
+};
 pub use namespace::NamespaceName;
 pub use notice::{MessageFormat, MessageRecord, NoticeKind, NoticeRecord, Severity};
 pub use oauth::{OauthApplicationRecord, OauthAssignmentRecord, OauthTokenRecord};

@@ -64,6 +64,19 @@ tables! {
     /// namespace → `ProxyCacheRecord`: what it caches by the API
     ProxyCaches = "proxy_caches.v1",
 
+    /// repository → `MirrorRecord`
+    Mirrors = "mirrors.v1",
+    /// repository → `MirrorStatus`: how it stands with the runs
+    MirrorStatuses = "mirror_statuses.v1",
+    /// (repository, tag) → `MirrorTagRecord`: tags that a run copied or failed to
+    MirrorTags = "mirror_tags.v1",
+    /// namespace → `OrgMirrorRecord`
+    OrgMirrors = "org_mirrors.v1",
+    /// namespace → `MirrorStatus`: how it stands with the looks at what there is
+    OrgMirrorStatuses = "org_mirror_statuses.v1",
+    /// (namespace, name at the source) → `DiscoveredRecord`
+    Discovered = "org_mirror_repositories.v1",
+
     /// user → `UserRecord`; found by name through its namespace
     Users = "users.v1",
     /// e-mail address in lower case → user

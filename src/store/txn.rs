@@ -24,7 +24,7 @@ use super::{
     Purges, Quotas, Recency, Referrers, Repositories, Reviews, Robots, Settings, SigningKeys,
     Stars, Tags, Teams, Usage, Users, codec,
 };
-use super::{Jobs, ProxyCaches, PrunePolicies, ServiceKeys};
+use super::{Jobs, Mirrors, ProxyCaches, PrunePolicies, ServiceKeys};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -127,6 +127,8 @@ nouns! {
     purges: Purges,
     /// What organisations cache by the API.
     proxy_caches: ProxyCaches,
+    /// What copies another registry's repositories on a schedule.
+    mirrors: Mirrors,
     /// Tokens that users made for programs.
     app_tokens: AppTokens,
     /// Programs of others that act for users.

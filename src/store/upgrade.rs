@@ -38,6 +38,11 @@ impl Stored for PrototypeRecord {}
 impl Stored for PrunePolicy {}
 impl Stored for NoticeRecord {}
 impl Stored for crate::model::ProxyCacheRecord {}
+impl Stored for crate::model::MirrorRecord {}
+impl Stored for crate::model::MirrorStatus {}
+impl Stored for crate::model::MirrorTagRecord {}
+impl Stored for crate::model::OrgMirrorRecord {}
+impl Stored for crate::model::DiscoveredRecord {}
 impl Stored for RecencyRecord {}
 impl Stored for RepositoryId {}
 impl Stored for RobotId {}

@@ -74,7 +74,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::Database;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use app_tokens::AppTokens;
 pub use audit::{Audit, Fault, Index, Number, Progress, WrongCount, WrongNumber};
@@ -199,14 +199,14 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         let store = self.clone();
-        let scan = move || f(&ReadTx::begin(&store.0.database, &store.0.health)?);
-        match tokio::task::spawn_blocking(scan).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Closed.into()),
-            },
-        }
+        let (reply, outcome) = oneshot::channel();
+        blocking(Box::new(move || {
+            let read = || f(&ReadTx::begin(&store.0.database, &store.0.health)?);
+            // A caller that is gone does not want to know.
+            let _ = reply.send(read());
+        }))
+        .await?;
+        outcome.await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 
     /// Runs `f` as a write that is never committed, on the blocking pool: it tells what a write of
@@ -273,5 +273,17 @@ impl Store {
     /// Returns once the disk has failed; at once if it has.
     pub async fn wait_failed(&self) {
         self.0.health.wait_failed().await;
+    }
+}
+
+/// Runs `work` on the blocking pool; a panic goes on in the caller. Boxed, so that the runtime's machinery
+/// for a task is compiled once, and not for every closure that reads.
+async fn blocking(work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(()) => Ok(()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Closed),
+        },
     }
 }

@@ -1,5 +1,6 @@
 //! Behaviour of the registry over a real store and real files.
 
+mod accounts;
 mod api;
 mod content;
 mod evict;
@@ -7,6 +8,7 @@ mod keep;
 mod tags;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -97,6 +99,31 @@ impl Image {
     }
 }
 
+/// A registry over a store and a folder of blobs, with metrics and an account of its own.
+fn registry_in(
+    store: &Path,
+    data: &Path,
+    clock: &Clock,
+    volume: Arc<Volume>,
+    rules: crate::registry::Rules,
+) -> Registry {
+    let metrics = prometheus::Registry::new();
+    let options = store::Options {
+        cache_bytes: 1 << 20,
+    };
+    let registry = Registry::new(Parts {
+        store: Store::open(store, &options, &metrics).unwrap(),
+        blobs: BlobStore::open(data, &metrics).unwrap(),
+        ledger: Ledger::new(volume, 0),
+        clock: clock.clone(),
+        hot_cache: ByteSize::mib(1),
+        rules,
+        session_secret: [7; 32],
+        metrics: Metrics::new(&metrics).unwrap(),
+    });
+    registry
+}
+
 fn layer(seed: u8, len: usize) -> Bytes {
     Bytes::from(vec![seed; len])
 }
@@ -104,22 +131,11 @@ fn layer(seed: u8, len: usize) -> Bytes {
 impl Site {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let metrics = prometheus::Registry::new();
-        let options = store::Options {
-            cache_bytes: 1 << 20,
-        };
         let volume = Arc::new(Volume(AtomicU64::new(1 << 40)));
         let clock = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
-        let registry = Registry::new(Parts {
-            store: Store::open(&folder.path().join("store.redb"), &options, &metrics).unwrap(),
-            blobs: BlobStore::open(&folder.path().join("data"), &metrics).unwrap(),
-            ledger: Ledger::new(volume.clone(), 0),
-            clock: clock.clone(),
-            hot_cache: ByteSize::mib(1),
-            rules: crate::registry::Rules::default(),
-            session_secret: [7; 32],
-            metrics: Metrics::new(&metrics).unwrap(),
-        });
+        let (store, data) = (folder.path().join("store.redb"), folder.path().join("data"));
+        let rules = crate::registry::Rules::default();
+        let registry = registry_in(&store, &data, &clock, volume.clone(), rules);
         let name = "cache".parse().unwrap();
         let namespace = registry.ensure_namespace(&name, true).await.unwrap();
         registry.set_policies(HashMap::from([(namespace, Policy::default())]));

@@ -4,7 +4,7 @@
 //! permissions; the name is free with the last row. What a deleted user has elsewhere goes the same way.
 
 use super::{Accounts, Error};
-use crate::model::{Doomed, Grantee, Invitee, Member, NamespaceId, PolicyScope, UserId};
+use crate::model::{Doomed, Grantee, Invitee, Job, Member, NamespaceId, PolicyScope, UserId};
 use crate::store::{self, WriteTx};
 
 /// Rows that one write removes, about: it stays under a few milliseconds.
@@ -103,6 +103,7 @@ fn purge(tx: &mut WriteTx<'_>, doomed: Doomed) -> Result<Step, store::Error> {
         if is_left || !tx.repositories().doomed(Some(id), 1)?.is_empty() {
             return Ok(Step::Waiting);
         }
+        tx.jobs().remove(Job::Prune(id))?;
         tx.namespaces().remove(id)?;
     }
     tx.purges().remove(doomed)?;

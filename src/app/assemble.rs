@@ -349,7 +349,14 @@ async fn load_quotas(store: &Store, quotas: &Quotas) -> Result<(), store::Error>
         .scan(|tx| {
             let mut own = Vec::new();
             for (id, _) in tx.namespaces().list()? {
-                own.extend(tx.quotas().of(id)?.map(|record| (id, record)));
+                match tx.quotas().of(id) {
+                    Ok(quota) => own.extend(quota.map(|record| (id, record))),
+                    // The check tells and mends it, and needs a server, or at least a registry, that begins.
+                    Err(error @ store::Error::Corrupt { .. }) => {
+                        tracing::error!(%error, namespace = %id, "a quota cannot be read; run `entrepot check`");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Ok::<_, store::Error>(own)
         })

@@ -77,7 +77,9 @@ use redb::Database;
 use tokio::sync::{oneshot, watch};
 
 pub use app_tokens::AppTokens;
-pub use audit::{Audit, Fault, Index, Number, Progress, WrongCount, WrongNumber};
+pub use audit::{
+    Audit, Fault, Index, Number, Progress, RowFault, Standing, WrongCount, WrongNumber, WrongRow,
+};
 pub use blobs::{Blobs, LinkChange};
 pub use error::Error;
 pub use immutability::Immutability;

@@ -3,9 +3,9 @@
 use super::Failure;
 use super::message::DamageRow;
 use crate::app::assemble::Services;
-use crate::model::{ByteSize, NamespaceId, RepositoryId, Review};
+use crate::model::{ByteSize, NamespaceId, PolicyScope, RepositoryId, Review};
 use crate::registry::{self, Damage, Finding};
-use crate::store::{Number, ReadTx};
+use crate::store::{Number, ReadTx, RowFault};
 
 /// Repositories named with damaged content, at most.
 const NAMED: usize = 3;
@@ -84,6 +84,17 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
                 "{name} is said to have {} {what} and has {}",
                 wrong.stored, wrong.counted
             )
+        }
+        Finding::WrongRow { wrong } => {
+            let whose = match wrong.scope {
+                Some(PolicyScope::Namespace(id)) => namespace_name(services, id).await?,
+                Some(PolicyScope::Repository(id)) => repository_name(services, id).await?,
+                None => "the site".to_owned(),
+            };
+            match wrong.fault {
+                RowFault::Unreadable => format!("a row cannot be read: {} of {whose}", wrong.of),
+                RowFault::Ownerless => format!("there is a row of nobody: {} of {whose}", wrong.of),
+            }
         }
     })
 }

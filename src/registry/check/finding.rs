@@ -2,7 +2,7 @@
 
 use crate::model::{NamespaceId, RepositoryId, Review};
 use crate::oci::{Digest, Tag};
-use crate::store::{Fault, WrongCount, WrongNumber};
+use crate::store::{Fault, WrongCount, WrongNumber, WrongRow};
 
 /// Whether the check changes anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,6 +60,8 @@ pub enum Finding {
     WrongLinkCount { wrong: WrongCount },
     /// A number that is kept about a repository is not what is counted. Repaired.
     WrongNumber { wrong: WrongNumber },
+    /// A row cannot be read, or is about something that is gone. Repaired: it is removed.
+    WrongRow { wrong: WrongRow },
 }
 
 impl Finding {
@@ -75,7 +77,8 @@ impl Finding {
             | Self::MissingIndexRow { .. }
             | Self::StrayIndexRow { .. }
             | Self::WrongLinkCount { .. }
-            | Self::WrongNumber { .. } => true,
+            | Self::WrongNumber { .. }
+            | Self::WrongRow { .. } => true,
             Self::MissingFile { .. } | Self::DamagedManifest { .. } | Self::DanglingTag { .. } => {
                 false
             }

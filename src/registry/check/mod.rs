@@ -3,12 +3,13 @@
 //!
 //! Called by the operator's command and, for leftovers that no review covers, by `jobs`. Reads page by
 //! page while the server works; what looks wrong is looked at again, under the lock of its digest or in
-//! the transaction that repairs it. Indexes come first, since what follows goes by what they say (a blob
+//! the transaction that repairs it. Rows that cannot be read come first, and indexes next, since what follows goes by what they say (a blob
 //! that no index names would seem to be nobody's). Memory: the names of one 256th of the blobs, and
 //! [`COUNTED`] digests. Does not read the bytes of blobs: that is the scrub's.
 
 mod finding;
 mod indexes;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -48,6 +49,7 @@ impl Registry {
         found: impl FnMut(&Finding) + Send,
     ) -> Result<CheckReport, Error> {
         let mut check = Check::new(self, repair, found);
+        check.rows().await?;
         check.indexes().await?;
         check.link_counts().await?;
         check.numbers().await?;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Actor, TagList, TagRecord, UserId};
+use crate::model::{Actor, Job, TagList, TagRecord, UserId};
 use crate::registry::Placed;
 use crate::registry::gc::tests::local::{Image, Site};
 use crate::store::{Index, Number, WrongCount};
 
 /// Every index, and whether a row that nothing stands behind does harm.
-const INDEXES: [(Index, bool); 11] = [
+const INDEXES: [(Index, bool); 12] = [
     (Index::TagTargets, true),
     (Index::TagPlaces, true),
     (Index::TagExpiries, false),
@@ -21,6 +21,7 @@ const INDEXES: [(Index, bool); 11] = [
     (Index::BlobHolders, true),
     (Index::Referrers, true),
     (Index::Stargazers, true),
+    (Index::JobOrder, true),
 ];
 
 /// A repository with a row in every index.
@@ -47,7 +48,8 @@ async fn full_site() -> (Site, Placed) {
     expire.await.unwrap();
     let star = site.registry.store().write(move |tx| {
         tx.stars().put(UserId(1), repository, change_at)?;
-        tx.stars().put(UserId(2), repository, change_at)
+        tx.stars().put(UserId(2), repository, change_at)?;
+        tx.jobs().enqueue(Job::RotateLogs, change_at)
     });
     star.await.unwrap();
     let other = site.place("other").await;

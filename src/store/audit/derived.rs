@@ -2,7 +2,8 @@
 
 use super::Index;
 use crate::model::{
-    ManifestRecord, RepositoryId, Review, TagLifetime, TagList, TagPlace, TagRecord, Timestamp,
+    JobRecord, ManifestRecord, RepositoryId, Review, TagLifetime, TagList, TagPlace, TagRecord,
+    Timestamp,
 };
 use crate::oci::{Digest, Tag};
 use crate::store::keys::{self, Key};
@@ -27,6 +28,9 @@ pub(super) fn derived(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<Deri
         let gazer = keys::stargazer(repository, user);
         return Ok(vec![marked((Index::Stargazers, gazer))]);
     }
+    if table == Table::Jobs {
+        return Ok(Vec::from_iter(of_job(key, value)));
+    }
     let repository = keys::read_repository(key).ok_or_else(damaged)?;
     let content = || keys::read_content(key).ok_or_else(damaged);
     Ok(match table {
@@ -47,6 +51,13 @@ pub(super) fn derived(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<Deri
         }
         _ => Vec::new(),
     })
+}
+
+/// One that cannot be read is due at no time, and told as what it is (`standing`).
+fn of_job(key: &[u8], value: &[u8]) -> Option<Derived> {
+    let job = keys::read_job(key)?;
+    let record: JobRecord = codec::decode(Table::Jobs, value).ok()?;
+    Some(marked((Index::JobOrder, keys::due_job(record.due, job))))
 }
 
 fn marked((index, key): (Index, Key)) -> Derived {
@@ -169,6 +180,10 @@ pub(super) fn origin(index: Index, key: &[u8], value: &[u8]) -> Option<(Table, K
         Index::Stargazers => {
             let user = keys::read_stargazer(key)?;
             (Table::Stars, keys::star(user, repository()?))
+        }
+        Index::JobOrder => {
+            let (_, job) = keys::read_due_job(key)?;
+            (Table::Jobs, keys::job(job))
         }
     })
 }

@@ -3,14 +3,15 @@
 //! Called by the registry's check, and by nothing else. An index says nothing of its own: [`mod@derived`]
 //! tells which of its rows a row has, [`origin`] where a row of an index comes from. So a difference is
 //! made good without loss, by writing the row or by removing it. Numbers, which are no rows to be there or
-//! not, are counted anew, in `counts` and in `numbers`, from indexes that must be right by then. Reads page
-//! by page; of the counts it holds in memory as many as it is told to. Does not look at what the rows name
+//! not, are counted anew, in `counts` and in `numbers`, from indexes that must be right by then; rows that are
+//! derived from nothing and lead nowhere are looked at one by one in `standing`. Reads page by page; of the counts it holds in memory as many as it is told to. Does not look at what the rows name
 //! outside of the store.
 
 mod counts;
 mod derived;
 mod numbers;
 mod places;
+mod standing;
 
 use super::keys::{self, Key, Span};
 use super::tables::Table;
@@ -21,6 +22,7 @@ use crate::oci::Digest;
 pub use counts::WrongCount;
 use derived::{Derived, derived, origin};
 pub use numbers::{Number, WrongNumber};
+pub use standing::{RowFault, Standing, WrongRow};
 
 /// Derived rows as a transaction sees them.
 pub struct Audit<S>(pub(super) S);
@@ -50,6 +52,8 @@ pub enum Index {
     Referrers,
     /// Who has starred a repository.
     Stargazers,
+    /// Jobs in the order in which they are due.
+    JobOrder,
 }
 
 /// A row of an index that is missing, or is there and should not be.
@@ -70,6 +74,22 @@ pub struct Progress {
     after: Option<Key>,
 }
 
+impl Progress {
+    /// Behind a page, whose last key is `last` if it had any row.
+    fn behind(self, is_end: bool, last: Option<Key>) -> Self {
+        match is_end {
+            true => Self {
+                step: self.step + 1,
+                after: None,
+            },
+            false => Self {
+                after: last,
+                ..self
+            },
+        }
+    }
+}
+
 /// What is walked through.
 #[derive(Clone, Copy)]
 enum Step {
@@ -81,12 +101,13 @@ enum Step {
 
 /// Every table that something is derived from, then every index whose rows must come from one. A
 /// review that nothing stands behind does no harm: it is looked at, and dropped.
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 17] = [
     Step::Rows(Table::Tags),
     Step::Rows(Table::TagLifetimes),
     Step::Rows(Table::Manifests),
     Step::Rows(Table::BlobLinks),
     Step::Rows(Table::Stars),
+    Step::Rows(Table::Jobs),
     Step::Index(Index::TagTargets),
     Step::Index(Index::TagPlaces),
     Step::Index(Index::LifetimeTargets),
@@ -97,6 +118,7 @@ const STEPS: [Step; 15] = [
     Step::Index(Index::BlobHolders),
     Step::Index(Index::Referrers),
     Step::Index(Index::Stargazers),
+    Step::Index(Index::JobOrder),
 ];
 
 impl Index {
@@ -113,6 +135,7 @@ impl Index {
             Self::BlobHolders => Table::BlobHolders,
             Self::Referrers => Table::Referrers,
             Self::Stargazers => Table::Stargazers,
+            Self::JobOrder => Table::JobOrder,
         }
     }
 }
@@ -132,6 +155,7 @@ impl std::fmt::Display for Index {
             Self::BlobHolders => "repositories by blob",
             Self::Referrers => "referrers by subject",
             Self::Stargazers => "stars by repository",
+            Self::JobOrder => "jobs by when they are due",
         })
     }
 }
@@ -162,7 +186,7 @@ impl<S: Reads> Audit<S> {
         let Some(step) = STEPS.get(progress.step) else {
             return Ok((Vec::new(), None));
         };
-        let span = Span::ALL.after(progress.after);
+        let span = Span::ALL.after(progress.after.clone());
         let mut faults = Vec::new();
         let (seen, last) = match *step {
             Step::Rows(table) => {
@@ -185,16 +209,7 @@ impl<S: Reads> Audit<S> {
                 (seen, last)
             }
         };
-        let next = match seen < limit {
-            true => Progress {
-                step: progress.step + 1,
-                after: None,
-            },
-            false => Progress {
-                after: last,
-                ..progress
-            },
-        };
+        let next = progress.behind(seen < limit, last);
         Ok((faults, (next.step < STEPS.len()).then_some(next)))
     }
 }

@@ -145,12 +145,7 @@ impl Jobs {
             batch: queue_batch,
         };
         loops.spawn(work(rounds.clone(), pace));
-        loops.spawn(every(
-            intervals.relief,
-            intervals.relief,
-            rounds.clone(),
-            Rounds::relieve,
-        ));
+        loops.spawn(relieve(rounds.clone(), intervals.relief));
         loops.spawn(every(
             Duration::ZERO,
             intervals.gauges,
@@ -214,6 +209,19 @@ where
     loop {
         work(with.clone()).await;
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Makes room at every interval, and before its end where it gets scarce; not before it where nothing
+/// more may go.
+async fn relieve(rounds: Rounds, pause: Duration) {
+    let mut is_of_use = true;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = rounds.registry.room_wanted(), if is_of_use => {}
+        }
+        is_of_use = rounds.relieve().await > 0;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::Job;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
-use crate::registry::{Budget, Holding, Pace, Registry};
+use crate::registry::{self, Budget, Holding, Pace, Registry};
 
 /// Rows of deleted accounts that one turn removes.
 const PURGED_ROWS: usize = 10_000;
@@ -68,13 +68,24 @@ impl Rounds {
         }
     }
 
-    /// Makes room where the disk is under its reserve or an organisation over its quota.
-    pub async fn relieve(self) {
-        match self.registry.relieve().await {
-            Ok(0) => {}
-            Ok(freed) => tracing::info!(size_bytes = freed, "made room"),
-            Err(error) => tracing::warn!(%error, "room could not be made"),
+    /// Makes room where the disk is under its reserve or an organisation over its quota, and ahead of need
+    /// where they come near; returns the bytes it freed.
+    pub async fn relieve(&self) -> u64 {
+        match self.relieve_all().await {
+            Ok(0) => 0,
+            Ok(freed) => {
+                tracing::info!(size_bytes = freed, "made room");
+                freed
+            }
+            Err(error) => {
+                tracing::warn!(%error, "room could not be made");
+                0
+            }
         }
+    }
+
+    async fn relieve_all(&self) -> Result<u64, registry::Error> {
+        Ok(self.registry.relieve().await? + self.registry.ease().await?)
     }
 
     /// Puts what is held and free into the gauges.

@@ -9,6 +9,12 @@ const WINDOW_MS: i64 = 60 * 60 * 1000;
 /// How many windows back use is remembered, the newest included.
 const WINDOWS: u32 = 3;
 
+/// Fewer bytes than this are not worth a manifest that has to be fetched again, in bytes ...
+const NEGLIGIBLE: u64 = 64 << 10;
+
+/// ... if they are a smaller part of the unit than one in so many.
+const PART: u64 = 16;
+
 /// A unit that eviction looks at, with the facts that decide.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
@@ -34,6 +40,23 @@ pub enum Verdict {
     Spare,
     /// An index goes after its children: it is as recent as the most recent of them.
     Postpone(Timestamp),
+}
+
+/// What letting a unit go would give back, in bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Gain {
+    /// Of what it names, what nothing that stays names too.
+    pub freed: u64,
+    /// All that it names and that is held.
+    pub named: u64,
+}
+
+impl Gain {
+    /// Whether it is next to nothing, since the layers would stay for others: such a unit goes when
+    /// they go.
+    pub const fn is_negligible(&self) -> bool {
+        self.freed < NEGLIGIBLE && self.freed.saturating_mul(PART) < self.named
+    }
 }
 
 /// Decides about one candidate.
@@ -214,6 +237,16 @@ mod tests {
             Verdict::Evict,
             "expired content has no second chance"
         );
+    }
+
+    #[test]
+    fn a_unit_whose_layers_others_name_gives_back_next_to_nothing() {
+        let is_negligible = |freed, named| Gain { freed, named }.is_negligible();
+        assert!(is_negligible(2000, 100 << 20), "a configuration of its own");
+        assert!(!is_negligible(2000, 2000), "small, and all its own");
+        assert!(!is_negligible(2000, 32_000));
+        assert!(!is_negligible(64 << 10, 1 << 40));
+        assert!(!is_negligible(0, 0), "an index names no blobs");
     }
 
     #[test]

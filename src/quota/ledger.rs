@@ -8,6 +8,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
+use super::Pressure;
 use crate::model::NamespaceId;
 
 /// How much room the volume of the data directory has; the ledger asks it before each reservation.
@@ -51,6 +54,8 @@ struct Shared {
     unwritten: AtomicU64,
     disk: Arc<dyn DiskSpace>,
     disk_reserve: AtomicU64,
+    /// Something was taken past a high mark.
+    pressed: Notify,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +82,13 @@ impl Account {
     const fn used(&self) -> u64 {
         self.held + self.reserved + self.lingering
     }
+
+    /// What lingers is on its way out: nothing more has to go for it.
+    fn pressure(&self, cap: Option<u64>) -> Pressure {
+        cap.map_or_else(Pressure::default, |limit| {
+            Pressure::under_quota(limit, self.held + self.reserved)
+        })
+    }
 }
 
 impl Ledger {
@@ -87,6 +99,7 @@ impl Ledger {
             unwritten: AtomicU64::new(0),
             disk,
             disk_reserve: AtomicU64::new(disk_reserve),
+            pressed: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -134,7 +147,7 @@ impl Ledger {
 
     /// Bytes by which the disk's free space is under its reserve, fills included.
     pub fn disk_deficit(&self) -> u64 {
-        self.disk_missing(0)
+        self.missing_of(self.shared.disk.free_bytes(), 0)
     }
 
     /// Bytes by which a namespace is over its cap (a cap that was lowered).
@@ -143,6 +156,22 @@ impl Ledger {
             let cap = self.cap_of(account);
             cap.map_or(0, |limit| account.used().saturating_sub(limit))
         })
+    }
+
+    /// How near a namespace is to its cap.
+    pub fn pressure(&self, namespace: NamespaceId) -> Pressure {
+        self.account(namespace, |account| account.pressure(self.cap_of(account)))
+    }
+
+    /// How near the disk is to its reserve, fills included.
+    pub fn disk_pressure(&self) -> Pressure {
+        let lingering = self.lock().values().map(|account| account.lingering).sum();
+        self.pressure_of_disk(self.shared.disk.free_bytes(), lingering)
+    }
+
+    /// Resolves when something has been taken past a high mark since it last did.
+    pub async fn pressed(&self) {
+        self.shared.pressed.notified().await;
     }
 
     /// Takes `bytes` for a fill, or says what is missing.
@@ -208,12 +237,17 @@ impl Ledger {
                 return Err(Shortage::Quota { missing });
             }
         }
-        let missing = self.disk_missing(bytes);
+        let free = self.shared.disk.free_bytes();
+        let missing = self.missing_of(free, bytes);
         if missing > 0 {
             return Err(Shortage::Disk { missing });
         }
         account.reserved += bytes;
         self.shared.unwritten.fetch_add(bytes, Ordering::Relaxed);
+        let pressure = account.pressure(self.cap_of(account));
+        if pressure.is_high || self.pressure_of_disk(free, 0).is_high {
+            self.shared.pressed.notify_one();
+        }
         Ok(())
     }
 
@@ -225,13 +259,25 @@ impl Ledger {
         }
     }
 
-    fn disk_missing(&self, bytes: u64) -> u64 {
-        let Some(free) = self.shared.disk.free_bytes() else {
-            return 0;
-        };
-        let spoken_for = self.shared.unwritten.load(Ordering::Relaxed);
-        let reserve = self.shared.disk_reserve.load(Ordering::Relaxed);
-        (bytes + spoken_for + reserve).saturating_sub(free)
+    /// What `bytes` more would take from the reserve of a disk with that much free.
+    fn missing_of(&self, free: Option<u64>, bytes: u64) -> u64 {
+        let (spoken_for, reserve) = self.spoken_for();
+        free.map_or(0, |free| {
+            (bytes + spoken_for + reserve).saturating_sub(free)
+        })
+    }
+
+    fn pressure_of_disk(&self, free: Option<u64>, lingering: u64) -> Pressure {
+        let (spoken_for, reserve) = self.spoken_for();
+        free.map_or_else(Pressure::default, |free| {
+            Pressure::of_disk(free + lingering, spoken_for, reserve)
+        })
+    }
+
+    /// Free space that fills will write, and that nobody may.
+    fn spoken_for(&self) -> (u64, u64) {
+        let unwritten = self.shared.unwritten.load(Ordering::Relaxed);
+        (unwritten, self.shared.disk_reserve.load(Ordering::Relaxed))
     }
 
     fn account<T>(&self, namespace: NamespaceId, change: impl FnOnce(&mut Account) -> T) -> T {
@@ -433,6 +479,42 @@ mod tests {
         assert_eq!(ledger.disk_deficit(), 0);
         volume.0.store(5, Ordering::Relaxed);
         assert_eq!(ledger.disk_deficit(), 15);
+    }
+
+    /// What is held and reserved presses; what lingers is on its way out.
+    #[tokio::test]
+    async fn taking_past_a_high_mark_is_told() {
+        let (ledger, volume) = ledger(10_000, 0, Some(4000));
+        let first = ledger.reserve(ORG, 3900).unwrap();
+        assert!(futures_util::FutureExt::now_or_never(ledger.pressed()).is_none());
+        assert_eq!(ledger.pressure(ORG).surplus, 100);
+        let second = ledger.reserve(ORG, 1).unwrap();
+        ledger.pressed().await;
+        assert_eq!(
+            ledger.pressure(ORG),
+            Pressure {
+                is_high: true,
+                surplus: 101
+            }
+        );
+        drop(second);
+        let lingering = ledger.linger(ORG, 90);
+        assert!(!ledger.pressure(ORG).is_high);
+        ledger.set_disk_reserve(5000);
+        volume.0.store(11_310, Ordering::Relaxed);
+        assert!(!ledger.disk_pressure().is_high);
+        volume.0.store(11_309, Ordering::Relaxed);
+        assert_eq!(
+            ledger.disk_pressure(),
+            Pressure {
+                is_high: true,
+                surplus: 2501
+            }
+        );
+        ledger.set_limit(ORG, None);
+        let third = ledger.reserve(ORG, 1).unwrap();
+        ledger.pressed().await;
+        drop((first, third, lingering));
     }
 
     #[test]

@@ -8,12 +8,14 @@
 mod evict;
 mod ledger;
 mod limits;
+mod marks;
 mod metrics;
 mod policy;
 
-pub use evict::{Candidate, Verdict, order, spared, used, verdict};
+pub use evict::{Candidate, Gain, Verdict, order, spared, used, verdict};
 pub use ledger::{DiskSpace, Ledger, Lingering, Reservation, Shortage};
 pub use limits::{CacheCap, Enforcement, Quota, Quotas};
+pub use marks::Pressure;
 pub use metrics::Metrics;
 pub use policy::{PinSet, Policy};
 

@@ -28,6 +28,11 @@ impl Registry {
             .inner
             .store
             .write(move |tx| {
+                let _timer = registry
+                    .inner
+                    .metrics
+                    .evict_transaction_seconds
+                    .start_timer();
                 let gone = remove_unit(tx, &unit, &change)?;
                 let held = gone.held;
                 let (registry, found) = (registry.clone(), found.clone());

@@ -9,6 +9,8 @@ use super::GcReport;
 pub struct Metrics {
     pub evictions: IntCounter,
     pub freed_bytes: IntCounter,
+    /// Fills and uploads that waited until older content had gone.
+    pub room_waits: IntCounter,
     pub damaged: IntCounter,
     pub swept_files: IntCounter,
     /// What clients changed, by [`Changed`].
@@ -17,6 +19,8 @@ pub struct Metrics {
     pub gc_transaction_seconds: Histogram,
     /// The same of a transaction that ends tags by policies.
     pub prune_transaction_seconds: Histogram,
+    /// The same of a transaction that evicts.
+    pub evict_transaction_seconds: Histogram,
     pub pruned_tags: IntCounter,
     reviews: IntCounter,
     collected_manifests: IntCounter,
@@ -89,8 +93,15 @@ impl Metrics {
         );
         let pruning = Histogram::with_opts(pruning.buckets(TRANSACTION_SECONDS.to_vec()))?;
         registry.register(Box::new(pruning.clone()))?;
+        let evicting = HistogramOpts::new(
+            "entrepot_registry_evict_transaction_seconds",
+            "Time that a transaction that evicts holds the writer.",
+        );
+        let evicting = Histogram::with_opts(evicting.buckets(TRANSACTION_SECONDS.to_vec()))?;
+        registry.register(Box::new(evicting.clone()))?;
         Ok(Self {
             prune_transaction_seconds: pruning,
+            evict_transaction_seconds: evicting,
             pruned_tags: counter(
                 "entrepot_registry_pruned_tags_total",
                 "Tags that ended by policies.",
@@ -117,6 +128,10 @@ impl Metrics {
             freed_bytes: counter(
                 "entrepot_registry_evicted_bytes_total",
                 "Bytes of files that evictions removed.",
+            )?,
+            room_waits: counter(
+                "entrepot_registry_room_waits_total",
+                "Fills and uploads that waited until older content had gone.",
             )?,
             damaged: counter(
                 "entrepot_registry_damaged_blobs_total",

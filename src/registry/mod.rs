@@ -100,7 +100,7 @@ struct Inner {
     /// look at its rows to its removal, so that neither slips in between.
     content_locks: [tokio::sync::Mutex<()>; CONTENT_LOCKS],
     /// One eviction at a time: two that run side by side would both free what one needs.
-    reclaiming: tokio::sync::Mutex<()>,
+    turns: reclaim::Turns,
     /// One run of the collector at a time.
     collecting: tokio::sync::Mutex<()>,
     /// Something may be garbage now.
@@ -158,7 +158,7 @@ impl Registry {
                 hot: hot::Hot::new(hot_cache),
                 recency: recency::Recency::default(),
                 content_locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
-                reclaiming: tokio::sync::Mutex::default(),
+                turns: reclaim::Turns::default(),
                 counting_size: AtomicBool::new(false),
                 in_flight: reclaim::InFlight::default(),
                 policies: ArcSwap::default(),

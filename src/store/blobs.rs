@@ -55,7 +55,14 @@ impl<S: Reads> Blobs<S> {
 
     /// Whether any repository of the namespace links the blob: its bytes count already.
     pub fn is_held_by(&self, namespace: NamespaceId, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.count(digest, namespace)? > 0)
+        Ok(self.links_of(namespace, digest)? > 0)
+    }
+
+    /// How many repositories of the namespace link the blob, deleted ones included.
+    pub fn links_of(&self, namespace: NamespaceId, digest: &Digest) -> Result<u64, Error> {
+        let key = keys::owner(digest, namespace);
+        let count = self.0.tx().record(Table::BlobNamespaces, &key)?;
+        Ok(count.unwrap_or(0))
     }
 
     /// Up to `limit` namespaces with a repository that links the blob.
@@ -95,13 +102,6 @@ impl<S: Reads> Blobs<S> {
         let span = Span::ALL.after(after.map(keys::digest));
         let read = keys::read_digest;
         self.0.tx().records(Table::Blobs, &span, limit, read)
-    }
-
-    /// Repositories of the namespace that link the blob.
-    fn count(&self, digest: &Digest, namespace: NamespaceId) -> Result<u64, Error> {
-        let key = keys::owner(digest, namespace);
-        let count = self.0.tx().record(Table::BlobNamespaces, &key)?;
-        Ok(count.unwrap_or(0))
     }
 }
 
@@ -173,7 +173,7 @@ impl Blobs<&mut WriteTx<'_>> {
         }
         let bytes = self.record(digest)?.map_or(0, |record| record.size_bytes);
         usage::grow(self.0, repository, bytes)?;
-        let count = self.count(digest, namespace)?;
+        let count = self.links_of(namespace, digest)?;
         let key = keys::owner(digest, namespace);
         self.0.put_record(Table::BlobNamespaces, key, &(count + 1));
         Ok(LinkChange {
@@ -223,7 +223,7 @@ impl Blobs<&mut WriteTx<'_>> {
         }
         let bytes = self.record(digest)?.map_or(0, |record| record.size_bytes);
         usage::shrink(self.0, repository, bytes)?;
-        let count = self.count(digest, namespace)?;
+        let count = self.links_of(namespace, digest)?;
         let key = keys::content(repository, digest);
         self.0.remove(Table::BlobLinks, key);
         let key = keys::holder(digest, repository);

@@ -1,5 +1,6 @@
 //! What bounds a site: quotas, the disk, memory, bandwidth.
 
+mod ahead;
 mod bandwidth;
 mod disk;
 mod memory;

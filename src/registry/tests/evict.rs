@@ -264,6 +264,230 @@ async fn what_is_in_demand_makes_room_when_nothing_else_can() {
     site.assert_accounts().await;
 }
 
+/// Images with a large layer of their own, and small ones, oldest first.
+async fn crowd(site: &Site, placed: &Placed) -> (Image, Vec<Image>) {
+    let small: Vec<_> = (0..8)
+        .map(|seed| Image::new(&[layer(seed, 1000)]))
+        .collect();
+    for image in &small {
+        site.pull(placed, image, None).await;
+    }
+    let large = Image::new(&[layer(100, 80_000)]);
+    site.pull(placed, &large, None).await;
+    (large, small)
+}
+
+/// Room is made ahead of need between two marks, the oldest first, and no further than the low one.
+#[tokio::test]
+async fn past_the_high_mark_the_oldest_goes_until_the_low_one() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let (large, small) = crowd(&site, &placed).await;
+    let used = site.stored_usage().await;
+    site.cap(used + used / 30);
+    assert_eq!(
+        site.registry.ease().await.unwrap(),
+        0,
+        "under the high mark"
+    );
+    let limit = used + used / 100;
+    site.cap(limit);
+    let freed = site.registry.ease().await.unwrap();
+    let low = limit - limit / 20;
+    let left = site.stored_usage().await;
+    assert_eq!(left, used - freed);
+    assert!(
+        (low..low + small[0].size()).contains(&left),
+        "{left}, {low}"
+    );
+    assert!(!site.holds(&placed, small[0].digest()).await);
+    assert!(site.holds_all(&placed, &small[7]).await);
+    assert!(site.holds_all(&placed, &large).await);
+    assert_eq!(site.registry.ease().await.unwrap(), 0);
+    site.assert_accounts().await;
+}
+
+/// What is larger than all that is to go ahead of need stays until somebody needs its room.
+#[tokio::test]
+async fn room_ahead_of_need_never_empties_a_cache_of_few_images() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let (large, small) = crowd(&site, &placed).await;
+    for image in &small {
+        site.clock.advance(Duration::from_secs(1));
+        site.registry.touch(site.unit(&placed, image.digest()));
+    }
+    site.cap(site.stored_usage().await);
+    assert_eq!(site.registry.ease().await.unwrap(), 0);
+    assert!(site.holds_all(&placed, &large).await);
+    site.registry.reserve(site.namespace, 1, &[]).await.unwrap();
+    assert!(!site.holds(&placed, large.digest()).await, "the oldest");
+    assert!(site.holds_all(&placed, &small[0]).await);
+}
+
+/// Who cannot go on without room has the turn before who makes it ahead of need.
+#[tokio::test]
+async fn making_room_ahead_gives_way_to_who_needs_it_now() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let (_, small) = crowd(&site, &placed).await;
+    site.cap(site.stored_usage().await);
+    let easing = site.registry.ease();
+    tokio::pin!(easing);
+    let needing = site.registry.reserve(site.namespace, 100, &[]);
+    let reservation = tokio::select! {
+        biased;
+        freed = &mut easing => panic!("{freed:?} went before who waits had its turn"),
+        reservation = needing => reservation.unwrap(),
+    };
+    assert!(
+        site.holds_all(&placed, &small[1]).await,
+        "enough went for it"
+    );
+    assert!(easing.await.unwrap() > 0, "then it goes on");
+    assert!(!site.holds(&placed, small[1].digest()).await);
+    assert_eq!(site.registry.inner.metrics.room_waits.get(), 1);
+    drop(reservation);
+    site.assert_accounts().await;
+}
+
+/// DK-04: on the disk too, before its reserve is reached, and for all caches together.
+#[tokio::test]
+async fn on_the_disk_room_is_made_before_its_reserve_is_reached() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let (_, small) = crowd(&site, &placed).await;
+    site.registry.ledger().set_disk_reserve(10_000);
+    site.volume.0.store(15_000, Ordering::Relaxed);
+    assert_eq!(site.registry.ease().await.unwrap(), 0);
+    site.volume.0.store(14_999, Ordering::Relaxed);
+    assert_eq!(
+        site.registry.relieve().await.unwrap(),
+        0,
+        "nothing is missing"
+    );
+    let freed = site.registry.ease().await.unwrap();
+    assert!(
+        (5001 - 1012..=5001).contains(&freed),
+        "{freed} bytes of files"
+    );
+    assert!(!site.holds(&placed, small[3].digest()).await);
+    assert!(site.holds_all(&placed, &small[5]).await);
+}
+
+/// An image and its like that was built anew, with all layers but the last and smallest the same.
+fn built(number: u8, base: &Bytes) -> Image {
+    Image::new(&[base.clone(), layer(200 + number, 10)])
+}
+
+/// What would free next to nothing stays: its layers belong to what is in use as well.
+#[tokio::test]
+async fn images_whose_layers_others_keep_are_not_let_go_for_nothing() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let base = layer(1, 100_000);
+    let other = Image::new(&[layer(2, 50_000)]);
+    for number in 0..3 {
+        site.pull(&placed, &built(number, &base), None).await;
+    }
+    site.pull(&placed, &other, None).await;
+    site.pull(&placed, &built(3, &base), None).await;
+    site.cap(site.stored_usage().await);
+    site.registry
+        .reserve(site.namespace, 20_000, &[])
+        .await
+        .unwrap();
+    assert!(!site.holds(&placed, other.digest()).await);
+    for number in 0..4 {
+        assert!(
+            site.holds_all(&placed, &built(number, &base)).await,
+            "{number}"
+        );
+    }
+    assert_eq!(site.registry.inner.metrics.evictions.get(), 1);
+    site.assert_accounts().await;
+}
+
+/// Once the last of those that share layers is due, all of them go before anything that was used later.
+#[tokio::test]
+async fn images_that_share_layers_go_together_when_the_last_is_due() {
+    let site = Site::new().await;
+    let (placed, elsewhere) = (site.place("app").await, site.place("tool").await);
+    let base = layer(1, 100_000);
+    site.pull(&placed, &built(0, &base), None).await;
+    site.pull(&elsewhere, &built(1, &base), None).await;
+    site.pull(&placed, &built(2, &base), None).await;
+    let other = Image::new(&[layer(2, 50_000)]);
+    site.pull(&placed, &other, None).await;
+    site.cap(site.stored_usage().await);
+    site.registry
+        .reserve(site.namespace, 60_000, &[])
+        .await
+        .unwrap();
+    assert!(site.holds_all(&placed, &other).await, "used last");
+    for (place, number) in [(&placed, 0), (&elsewhere, 1), (&placed, 2)] {
+        assert!(!site.holds(place, built(number, &base).digest()).await);
+    }
+    assert!(!site.files().await.contains(&Digest::of(&base)));
+    site.assert_accounts().await;
+}
+
+/// Where nothing else can go, what gives back little goes, and no more of it than has to.
+#[tokio::test]
+async fn what_was_held_back_goes_where_nothing_else_can() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let base = layer(1, 100_000);
+    let images = [0, 1, 2].map(|number| built(number, &base));
+    for image in &images {
+        site.pull(&placed, image, None).await;
+    }
+    let needed = [site.unit(&placed, images[2].digest())];
+    site.cap(site.stored_usage().await);
+    site.registry
+        .reserve(site.namespace, 100, &needed)
+        .await
+        .unwrap();
+    assert!(!site.holds(&placed, images[0].digest()).await);
+    assert!(site.holds_all(&placed, &images[1]).await);
+    assert!(site.holds_all(&placed, &images[2]).await);
+    site.assert_accounts().await;
+}
+
+/// On a short disk nothing goes whose files stay for somebody else.
+#[tokio::test]
+async fn a_short_disk_takes_nothing_whose_files_others_have() {
+    let site = Site::new().await;
+    let placed = site.place("app").await;
+    let (shared, own) = (Image::new(&[layer(1, 9000)]), Image::new(&[layer(2, 9000)]));
+    site.pull(&placed, &shared, None).await;
+    site.pull(&placed, &own, None).await;
+    let name = "other".parse().unwrap();
+    let namespace = site.registry.ensure_namespace(&name, true).await.unwrap();
+    let name = "app".parse().unwrap();
+    let repository = site
+        .registry
+        .ensure_repository(namespace, &name)
+        .await
+        .unwrap();
+    let elsewhere = Placed {
+        namespace,
+        repository,
+    };
+    let digest = Digest::of(&shared.blobs[1]);
+    assert!(
+        site.registry
+            .link_held_blob(&elsewhere, digest)
+            .await
+            .unwrap()
+    );
+    site.registry.ledger().set_disk_reserve(5000);
+    site.volume.0.store(4500, Ordering::Relaxed);
+    assert_eq!(site.registry.relieve().await.unwrap(), 9000);
+    assert!(site.holds_all(&placed, &shared).await);
+    assert!(!site.holds(&placed, own.digest()).await);
+}
+
 /// GC-02 and the cap at every moment: a file that is unlinked and still read counts until it is closed.
 #[tokio::test]
 async fn a_reader_of_evicted_content_finishes_and_its_bytes_count_until_then() {

@@ -5,6 +5,7 @@ mod bandwidth;
 mod disk;
 mod memory;
 mod quota;
+mod storm;
 
 use std::collections::BTreeMap;
 

@@ -31,7 +31,7 @@ async fn assert_accounts_agree(site: &Site, manifests: u64) {
     );
 }
 
-/// The cap holds at every moment, for content three times its size, and what was used last is there.
+/// SC-261: the cap holds at every moment, for content three times its size, and what was used last is there.
 #[tokio::test]
 async fn bytes_on_disk_and_reserved_never_exceed_the_quota() {
     let origin = Origin::start().await;
@@ -51,7 +51,7 @@ async fn bytes_on_disk_and_reserved_never_exceed_the_quota() {
     assert_within(&site, QUOTA).await;
     let manifests = tags(&site).await.len() as u64 * images[0].manifest.bytes.len() as u64;
     assert_accounts_agree(&site, manifests).await;
-    let most = watcher.most();
+    let most = watcher.most().bytes;
     assert!(most <= QUOTA, "{most} bytes lay there at some moment");
     assert!(most > QUOTA / 2, "the watcher saw {most} bytes only");
 }
@@ -225,7 +225,7 @@ async fn assert_served_uncached(site: &Site, blob: &Bytes) {
     assert!(!files::contents(&site.config.data_dir).contains_key(&digest.hex()));
 }
 
-/// What can never fit is passed on, whole and right, and nobody goes for it.
+/// SC-248: what can never fit is passed on, whole and right, and nobody goes for it.
 #[tokio::test]
 async fn what_is_larger_than_the_quota_passes_and_evicts_nothing() {
     let origin = Origin::start().await;

@@ -3,6 +3,7 @@
 mod ahead;
 mod bandwidth;
 mod disk;
+mod expiry;
 mod memory;
 mod quota;
 mod storm;

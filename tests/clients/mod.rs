@@ -2,6 +2,7 @@
 
 mod alone;
 mod charts;
+mod limited;
 mod push;
 mod sign;
 pub mod stage;

@@ -4,6 +4,7 @@ mod ahead;
 mod bandwidth;
 mod disk;
 mod expiry;
+mod full;
 mod memory;
 mod quota;
 mod storm;

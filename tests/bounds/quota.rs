@@ -490,3 +490,40 @@ async fn a_paused_fill_stays_in_the_account() {
     );
     assert_eq!(used(&site).await, on_disk + manifest);
 }
+
+/// GC-02: who reads an image while it goes to make room gets all of it; its bytes count until then.
+#[tokio::test]
+async fn a_slow_reader_gets_all_of_an_image_that_goes_meanwhile() {
+    const LAYER: usize = 40 << 20;
+    let origin = Origin::start().await;
+    let image = Image::with_layers(80, &[LAYER]);
+    origin.push_image("library/app", "slow", &image);
+    push_images(&origin, 1, 30 << 20);
+    let site = capped(&origin, 60 << 20).await;
+    pull(&site, "slow").await;
+    let layer = Digest::of(&image.layers[0]);
+    let path = format!("/v2/{REPOSITORY}/blobs/{layer}");
+    let mut reading = site.begin(&path, &[]).await;
+    let mut read = soon("a piece", reading.chunk())
+        .await
+        .unwrap()
+        .unwrap()
+        .to_vec();
+    pull(&site, "v0").await;
+    assert!(!tags(&site).await.contains(&"slow".to_owned()));
+    assert!(!files::blob(&site.config.data_dir, &layer).exists());
+    assert!(used(&site).await > LAYER as u64, "it is open still");
+    while let Some(piece) = soon("the rest", reading.chunk()).await.unwrap() {
+        read.extend_from_slice(&piece);
+    }
+    assert!(read == image.layers[0], "{} bytes of {LAYER}", read.len());
+    drop(reading);
+    soon("the end of the file", async {
+        while used(&site).await > held(&site).await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    pull(&site, "v0").await;
+    assert_eq!(tags(&site).await, ["v0"]);
+}

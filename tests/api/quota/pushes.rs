@@ -190,6 +190,34 @@ async fn a_push_over_the_limit_is_refused() {
     );
 }
 
+/// GC-07: where nobody says how many bytes come, refused at the piece that would cross the limit, which is
+/// not written.
+#[tokio::test]
+async fn an_upload_of_unknown_length_never_crosses_the_limit() {
+    let stage = Stage::new().await;
+    stage.limited(1_000_000, &[("Reject", 100)]).await;
+    let ann = Who::user("ann");
+    let session = stage.site.begin_upload_as(&ann, "acme/app").await;
+    let watcher = Watcher::start(&stage.site.config.data_dir);
+    let headers = [("authorization", ann.header().unwrap())];
+    let headers = headers
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let blob = content::bytes(9, 3_000_000);
+    let body = streamed(&blob);
+    let answer = stage
+        .site
+        .send(Method::PATCH, &session, &headers, body)
+        .await;
+    assert_refused(&answer);
+    let most = watcher.most().bytes;
+    assert!(most <= 1_000_000, "{most} bytes lay there");
+    let begin = Asked::new(Method::DELETE, session);
+    assert_eq!(stage.site.ask_as(&ann, &begin).await.status, 204);
+    let fits = content::bytes(10, 1_000_000);
+    assert_eq!(stage.push_blob("acme/app", &fits).await.status, 201);
+}
+
 /// Uploads in progress are in the account, between their requests too, and leave it when given up.
 #[tokio::test]
 async fn uploads_in_progress_count() {

@@ -44,12 +44,20 @@ pub enum Error {
     /// The store was closed before the transaction ran.
     #[error("the store is closed")]
     Closed,
+    /// So much waits to be written that there was no place for more in time (DK-11); nothing was done.
+    #[error("too much waits to be written, try again later")]
+    Busy,
     /// A metric of the store is registered already.
     #[error("the store's metrics cannot be registered")]
     Metrics(#[source] Arc<prometheus::Error>),
 }
 
 impl Error {
+    /// Whether trying again later is all there is to do.
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy)
+    }
+
     /// The error of `path`, which redb would not open.
     pub(super) fn opening(path: &std::path::Path, error: redb::DatabaseError) -> Self {
         let path = path.to_owned();

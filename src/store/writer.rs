@@ -12,9 +12,11 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use redb::{Database, Durability};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::Error;
 use super::changes::Changes;
@@ -29,8 +31,11 @@ const BATCH_WRITES: usize = 256;
 /// A batch that has grown to this many bytes is committed before its next write runs.
 const BATCH_BYTES: usize = 16 << 20;
 
-/// Writes that may wait; whoever brings more waits before the queue.
-const QUEUE: usize = 1024;
+/// Writes that may wait; whoever brings more waits before the queue, for a while.
+pub(super) const QUEUE: usize = 1024;
+
+/// How long somebody waits before the queue: a disk on which that is not enough is far behind (DK-11).
+const PATIENCE: Duration = Duration::from_secs(10);
 
 type Queued = Box<dyn Work>;
 
@@ -68,6 +73,9 @@ impl Writer {
     }
 
     /// Queues a closure, waiting for room, and returns where its outcome will arrive.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if there was no room in time, [`Error::Closed`].
     pub(super) async fn submit<T, E, F>(
         &self,
         f: F,
@@ -78,7 +86,7 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let queue = self.queue.as_ref().ok_or(Error::Closed)?;
-        let place = queue.reserve().await.map_err(|_| Error::Closed)?;
+        let place = place_in(queue).await?;
         let (reply, answer) = oneshot::channel();
         self.metrics.queued_writes.inc();
         place.send(Box::new(Closure {
@@ -87,6 +95,17 @@ impl Writer {
             reply,
         }));
         Ok(answer)
+    }
+}
+
+/// A place in the queue.
+async fn place_in(queue: &mpsc::Sender<Queued>) -> Result<mpsc::Permit<'_, Queued>, Error> {
+    if let Ok(place) = queue.try_reserve() {
+        return Ok(place);
+    }
+    match timeout(PATIENCE, queue.reserve()).await {
+        Ok(place) => place.map_err(|_| Error::Closed),
+        Err(_) => Err(Error::Busy),
     }
 }
 

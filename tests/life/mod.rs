@@ -11,6 +11,7 @@ mod push_recovery;
 mod push_resume;
 mod reload;
 mod restart;
+mod slow_disk;
 
 use bytes::Bytes;
 use entrepot::oci::Digest;

@@ -16,6 +16,9 @@ use crate::http::{RequestId, Response, response};
 use crate::oci::{EndpointError, ErrorCode, upload_progress};
 use crate::{auth, blob, proxy, registry};
 
+/// When to come again where too much waits to be written (DK-11).
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// Why a request gets no content: code, status, and words for the client.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -222,7 +225,8 @@ impl From<registry::Error> for Failure {
             }
             E::Store(error) => {
                 tracing::error!(%error, "the store did not answer");
-                Self::unavailable("the store did not answer", None)
+                let again = error.is_busy().then_some(AGAIN);
+                Self::unavailable("the store did not answer", again)
             }
             E::Blob(error) => error.into(),
         }

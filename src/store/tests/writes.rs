@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use tokio::task::{JoinSet, yield_now};
 
 use super::*;
+use crate::store::writer::QUEUE;
 
 /// What a caller of the store returns from its closures.
 #[derive(Debug, PartialEq)]
@@ -202,6 +203,26 @@ async fn dropping_the_last_handle_finishes_what_is_queued() {
     for n in 0..50 {
         assert_eq!(value(&site.store, &n.to_string()).await, Some(n));
     }
+}
+
+/// DK-11: a bounded number of writes waits for a slow disk; one more is refused after a while, and nothing
+/// of it is done.
+#[tokio::test(start_paused = true)]
+async fn a_write_for_which_there_is_no_place_in_time_is_refused() {
+    let site = Site::new();
+    let release = hold_writer(&site.store);
+    for n in 0..QUEUE {
+        let write = set(&site.store, "last", n as u64);
+        assert!(write.now_or_never().is_none());
+    }
+    let refused = set(&site.store, "over", 1).await;
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    // From here on the writer's own pace counts.
+    tokio::time::resume();
+    drop(release);
+    set(&site.store, "again", 1).await.unwrap();
+    assert_eq!(value(&site.store, "again").await, Some(1));
+    assert_eq!(value(&site.store, "over").await, None);
 }
 
 #[tokio::test]

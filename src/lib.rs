@@ -12,7 +12,7 @@
 //! ```text
 //!  8  app                                    wires everything, owns process life
 //!  7  api            jobs                    doors (HTTP in)      clock (time in)
-//!  6  proxy                                  what the product does
+//!  6  proxy  mirror                          what the product does
 //!  5  registry       auth                    content of a registry  who is asking, may they
 //!  4  quota          accounts      notify    limits; people and robots; the usage log, inboxes
 //!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
@@ -76,6 +76,10 @@
 //! has `registry::prune` walk through the namespace: tags are read newest first, the policies choose, and what is
 //! chosen ends as if somebody had deleted it, a few tags a transaction. Then the job waits for its next turn.
 //!
+//! **Mirror run.** What is due is put on the queue; `jobs` takes it off in a lane of its own and has `mirror` list the
+//! source once, compare, and copy what changed through `upstream` into `blob` and `registry`, as if the mirror's
+//! robot pushed it. Progress is rows in the store, so that a run that was cut off goes on where it was.
+//!
 //! **Collection.** Whoever may make something unneeded has written a review `(due, what)` in the same
 //! transaction. `jobs` turns `registry::gc`, which takes reviews that are due in short transactions: still needed,
 //! put off, or removed, row first, file after, under the lock that publication of the same digest takes.
@@ -89,6 +93,7 @@ pub mod blob;
 pub mod config;
 pub mod http;
 pub mod jobs;
+pub mod mirror;
 pub mod model;
 pub mod notify;
 pub mod oci;

@@ -56,6 +56,22 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "mirror",
+        &[
+            "oci",
+            "model",
+            "config",
+            "telemetry",
+            "store",
+            "blob",
+            "outbound",
+            "upstream",
+            "quota",
+            "accounts",
+            "registry",
+        ],
+    ),
+    (
         "api",
         &[
             "oci",
@@ -70,6 +86,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "quota",
             "registry",
             "proxy",
+            "mirror",
         ],
     ),
     (
@@ -86,6 +103,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "quota",
             "registry",
             "proxy",
+            "mirror",
         ],
     ),
     (
@@ -106,6 +124,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "quota",
             "registry",
             "proxy",
+            "mirror",
             "api",
             "jobs",
         ],

@@ -10,6 +10,7 @@ pub mod harness;
 pub mod http;
 pub mod jobs;
 pub mod life;
+pub mod mirror;
 pub mod proxy;
 pub mod registry;
 pub mod upstream;

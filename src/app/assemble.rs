@@ -14,6 +14,7 @@ use crate::auth::{self, Auth, AuthConfig};
 use crate::blob::BlobStore;
 use crate::config::{Artifacts, Config};
 use crate::jobs::{self, Intervals, PruneTimes};
+use crate::mirror::{self, Mirror};
 use crate::model::{ByteSize, Clock, NamespaceId, NamespaceKind, NamespaceName};
 use crate::notify::{self, Audit, Inbox, Messages};
 use crate::oci::ArtifactTypes;
@@ -23,6 +24,7 @@ use crate::quota::{self, DiskSpace, Ledger, Quotas};
 use crate::registry::{self, Pace, Registry};
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
+use crate::upstream::Hosts;
 use crate::{api, http, upstream};
 
 /// Everything below the doors.
@@ -33,6 +35,7 @@ pub(super) struct Services {
     /// Superusers by the configuration; the store knows others.
     pub(super) super_users: Vec<NamespaceName>,
     pub(super) proxy: Proxy,
+    pub(super) mirror: Mirror,
     pub(super) auth: Auth,
     pub(super) clock: Clock,
     pub(super) audit: Audit,
@@ -92,9 +95,10 @@ impl Services {
             config.deadlines.connect,
             Names::System,
         )?;
+        let (upstream_metrics, hosts) = (upstream::Metrics::new(families)?, Hosts::default());
         let parts = proxy::Parts {
             registry: registry.clone(),
-            outbound,
+            outbound: outbound.clone(),
             seal: accounts.seal_key().clone(),
             configured_in: config.path.as_ref().map_or_else(
                 || "the built-in configuration".to_owned(),
@@ -104,10 +108,23 @@ impl Services {
             offline: config.offline,
             enabled: config.features.proxy_cache,
             metrics: proxy::Metrics::new(families)?,
-            upstream_metrics: upstream::Metrics::new(families)?,
+            upstream_metrics: upstream_metrics.clone(),
+            hosts: hosts.clone(),
         };
         let proxy = Proxy::new(parts, config.upstreams.clone()).await?;
         proxy.set_hostnames(hostnames(config));
+        let mirror = Mirror::new(mirror::Parts {
+            registry: registry.clone(),
+            outbound,
+            seal: accounts.seal_key().clone(),
+            deadlines: config.deadlines.clone(),
+            offline: config.offline,
+            enabled: config.features.repo_mirror,
+            organizations: config.features.org_mirror,
+            hosts,
+            upstream_metrics,
+            metrics: mirror::Metrics::new(families)?,
+        });
         let audit = Audit::new(notify::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -138,6 +155,7 @@ impl Services {
             accounts,
             super_users: config.super_users.clone(),
             proxy,
+            mirror,
             disk_reserve,
             scrub_bandwidth: config.retention.scrub_bandwidth,
             prune_times: PruneTimes {
@@ -160,6 +178,7 @@ impl Services {
             registry: self.registry.clone(),
             accounts: self.accounts.clone(),
             proxy: self.proxy.clone(),
+            mirror: self.mirror.clone(),
             metrics: self.jobs_metrics.clone(),
             quota_metrics: self.quota_metrics.clone(),
             auth: self.auth.clone(),
@@ -216,6 +235,7 @@ pub(super) fn intervals(config: &Config) -> Intervals {
         collection: config.retention.collect_every,
         scrub: config.retention.scrub_every,
         queue: config.prune.poll,
+        mirrors: config.mirror.poll,
         ..Intervals::default()
     }
 }

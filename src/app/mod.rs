@@ -35,6 +35,7 @@ use crate::api::{self, Api};
 use crate::config::Config;
 use crate::http::{self, Closer, Ended, Options, Server, TlsReloader};
 use crate::jobs::{Intervals, Jobs};
+use crate::mirror::Mirror;
 use crate::model::Clock;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
@@ -161,6 +162,11 @@ impl App {
     /// The read path, for tests and commands.
     pub fn proxy(&self) -> &Proxy {
         &self.services.proxy
+    }
+
+    /// Mirrors, for tests.
+    pub fn mirror(&self) -> &Mirror {
+        &self.services.mirror
     }
 
     /// Every metric.

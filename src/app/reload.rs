@@ -37,6 +37,7 @@ impl App {
         };
         let quotas = self.services.registry.quotas();
         quotas.enforce(assemble::enforcement(&config));
+        self.services.mirror.set_offline(config.offline);
         self.services.proxy.set_hostnames(hostnames(&config));
         self.meet_quotas();
         let site = listeners::site(&config, &self.addresses, self.services.disk_reserve);

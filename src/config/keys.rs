@@ -423,6 +423,13 @@ pub const KEYS: &[Key] = &[
         "Most jobs begun in that time",
     ),
     key(
+        "REPO_MIRROR_INTERVAL",
+        Form::Seconds,
+        "30",
+        Restart,
+        "How often it is looked at which mirrors are due",
+    ),
+    key(
         "LIBRARY_NAMESPACE",
         Form::Text,
         "library",

@@ -28,6 +28,7 @@ mod fields;
 mod given;
 mod keys;
 mod logging;
+mod mirror;
 mod outbound;
 mod people;
 mod prune;
@@ -55,6 +56,7 @@ pub use error::{ConfigError, Location, Warning};
 pub use features::{FEATURES, Feature, Features};
 pub use keys::{Form, KEYS, Key, Reload};
 pub use logging::LogConfig;
+pub use mirror::MirrorConfig;
 pub use outbound::{AllowedHost, OutboundConfig};
 pub use people::PeopleConfig;
 pub use prune::PruneConfig;
@@ -110,6 +112,7 @@ pub struct Config {
     pub pushes: PushConfig,
     pub retention: RetentionConfig,
     pub prune: PruneConfig,
+    pub mirror: MirrorConfig,
     pub access: AccessConfig,
     pub people: PeopleConfig,
     pub web: WebConfig,
@@ -221,6 +224,7 @@ impl Config {
             offline: offline.unwrap_or(false),
             retention: RetentionConfig::read(fields, features.garbage_collection, report),
             prune: PruneConfig::read(fields, report),
+            mirror: MirrorConfig::read(fields, report),
             access: AccessConfig::read(fields, &features, report),
             people: PeopleConfig::read(fields, &features, report),
             web: WebConfig::read(fields, report),

@@ -76,6 +76,9 @@ const FIXED: &[Difference] = &[
     ("AUTO_PRUNING_BATCH_SIZE", |one, other| {
         one.prune.batch != other.prune.batch
     }),
+    ("REPO_MIRROR_INTERVAL", |one, other| {
+        one.mirror.poll != other.mirror.poll
+    }),
     ("LIBRARY_NAMESPACE", |one, other| {
         differ(one.access.library.as_ref(), other.access.library.as_ref())
     }),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::schedule::{back_off, spread};
-use crate::model::{Clock, ForwardTime, Job, JobRecord, Timestamp};
+use crate::model::{Clock, ForwardTime, Job, JobRecord, Lane, Timestamp};
 use crate::store::{Error, ReadTx, Store, WriteTx};
 
 /// For how long a job that nobody holds is believed to be done.
@@ -105,11 +105,16 @@ impl Queue {
         self.0.store.write(enqueue).await
     }
 
-    /// Claims up to `most` jobs that are due. None of `running` is claimed, though its lease may have lapsed
-    /// because the clock jumped: nothing is ever done twice side by side.
-    pub(super) async fn claim(&self, running: &[Job], most: usize) -> Result<Vec<Claim>, Error> {
+    /// Claims up to `most` jobs of a lane that are due. None of `running` is claimed, though its lease may have
+    /// lapsed because the clock jumped: nothing is ever done twice side by side.
+    pub(super) async fn claim(
+        &self,
+        lane: Lane,
+        running: &[Job],
+        most: usize,
+    ) -> Result<Vec<Claim>, Error> {
         let (now, rows) = (self.now(), most.saturating_add(running.len()));
-        let due = |tx: &ReadTx| tx.jobs().due(now, 1);
+        let due = |tx: &ReadTx| tx.jobs().due(lane, now, 1);
         // A server with nothing to do writes nothing.
         if self.0.store.read(due).await?.is_empty() {
             return Ok(Vec::new());
@@ -118,7 +123,7 @@ impl Queue {
         let claim = move |tx: &mut WriteTx<'_>| {
             note_latest(tx, now)?;
             let mut claims = Vec::new();
-            for (_, job) in tx.jobs().due(now, rows)? {
+            for (_, job) in tx.jobs().due(lane, now, rows)? {
                 let Some(record) = tx.jobs().record(job)? else {
                     continue;
                 };

@@ -14,6 +14,7 @@
 
 mod lease;
 mod metrics;
+mod mirror;
 mod prune;
 mod rounds;
 mod run;
@@ -24,10 +25,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::accounts::Accounts;
 use crate::auth::Auth;
+use crate::mirror::Mirror;
+use crate::model::Lane;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
@@ -58,6 +62,8 @@ pub struct Intervals {
     pub scrub: Option<Duration>,
     /// The queue of jobs is looked at (`AUTO_PRUNING_POLL_PERIOD`).
     pub queue: Duration,
+    /// It is looked at which mirrors are due (`REPO_MIRROR_INTERVAL`).
+    pub mirrors: Duration,
     /// The keys that tokens are signed with are looked at.
     pub keys: Duration,
     /// Certificates are looked at for changes. Passwords need no loop: `upstream` looks at their
@@ -77,6 +83,7 @@ impl Default for Intervals {
             leftovers: Duration::from_secs(24 * 3600),
             scrub: Some(Duration::from_secs(30 * 24 * 3600)),
             queue: Duration::from_secs(30),
+            mirrors: Duration::from_secs(30),
             keys: Duration::from_secs(3600),
             files: Duration::from_secs(30),
         }
@@ -86,11 +93,16 @@ impl Default for Intervals {
 /// The shortest time between two collections.
 const COLLECTION_REST: Duration = Duration::from_secs(1);
 
+/// Jobs of a lane done side by side.
+const UPKEEP_SIDE_BY_SIDE: usize = 2;
+const MIRRORS_SIDE_BY_SIDE: usize = 4;
+
 /// What the loops work on.
 pub struct Parts {
     pub registry: Registry,
     pub accounts: Accounts,
     pub proxy: Proxy,
+    pub mirror: Mirror,
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
     pub auth: Auth,
@@ -116,6 +128,7 @@ impl Jobs {
             registry,
             accounts,
             proxy,
+            mirror,
             metrics,
             quota_metrics,
             auth,
@@ -130,6 +143,7 @@ impl Jobs {
             registry,
             accounts,
             proxy,
+            mirror,
             metrics,
             quota_metrics,
             auth,
@@ -140,11 +154,21 @@ impl Jobs {
         let mut loops = JoinSet::new();
         loops.spawn(flush(rounds.clone(), intervals.flush));
         loops.spawn(write_noted(rounds.clone(), intervals.flush));
-        let pace = run::Pace {
+        let upkeep = run::Pace {
+            lane: Lane::Upkeep,
+            side_by_side: UPKEEP_SIDE_BY_SIDE,
             poll: intervals.queue,
             batch: queue_batch,
+            wake: Arc::default(),
         };
-        loops.spawn(work(rounds.clone(), pace));
+        let mirrors = run::Pace {
+            lane: Lane::Mirrors,
+            side_by_side: MIRRORS_SIDE_BY_SIDE,
+            poll: intervals.mirrors,
+            batch: usize::MAX,
+            wake: Arc::default(),
+        };
+        loops.spawn(work(rounds.clone(), upkeep, mirrors));
         loops.spawn(relieve(rounds.clone(), intervals.relief));
         loops.spawn(every(
             Duration::ZERO,
@@ -261,7 +285,7 @@ async fn write_noted(rounds: Rounds, pause: Duration) {
 }
 
 /// Opens the queue, keeps the calendar, and has done what is due.
-async fn work(rounds: Rounds, pace: run::Pace) {
+async fn work(rounds: Rounds, upkeep: run::Pace, mirrors: run::Pace) {
     let registry = &rounds.registry;
     let (store, clock) = (registry.store().clone(), registry.clock().clone());
     let queue = loop {
@@ -269,12 +293,29 @@ async fn work(rounds: Rounds, pace: run::Pace) {
             Ok(queue) => break queue,
             Err(error) => tracing::warn!(%error, "the queue of jobs could not be opened"),
         }
-        tokio::time::sleep(pace.poll).await;
+        tokio::time::sleep(upkeep.poll).await;
     };
     rounds.queue_prunes(&queue).await;
-    let carry_out = move |job, progress| rounds.clone().carry_out(job, progress);
+    let (poll, wake) = (mirrors.poll, Arc::clone(&mirrors.wake));
+    let carry_out = {
+        let rounds = rounds.clone();
+        move |job, progress| rounds.clone().carry_out(job, progress)
+    };
     tokio::join!(
         schedule::keep(schedule::CALENDAR, queue.clone()),
-        run::run(queue, pace, carry_out),
+        run::run(queue.clone(), upkeep, carry_out.clone()),
+        run::run(queue, mirrors, carry_out),
+        queue_mirrors(rounds, poll, wake),
     );
+}
+
+/// Puts mirrors that are due on the queue, at every interval and when somebody wants it.
+async fn queue_mirrors(rounds: Rounds, poll: Duration, wake: Arc<Notify>) {
+    loop {
+        rounds.queue_mirrors(&wake).await;
+        tokio::select! {
+            () = tokio::time::sleep(poll) => {}
+            () = rounds.mirror.woken() => {}
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::run::Progress;
 use super::{Metrics, PruneTimes};
 use crate::accounts::Accounts;
 use crate::auth::Auth;
+use crate::mirror::Mirror;
 use crate::model::Job;
 use crate::notify::Audit;
 use crate::proxy::Proxy;
@@ -21,6 +22,7 @@ pub struct Rounds {
     pub registry: Registry,
     pub accounts: Accounts,
     pub proxy: Proxy,
+    pub mirror: Mirror,
     pub metrics: Metrics,
     pub quota_metrics: quota::Metrics,
     pub auth: Auth,
@@ -53,6 +55,8 @@ impl Rounds {
             Job::Prune(namespace) => self.prune(namespace, &progress).await,
             Job::PruneAll => self.prune_all(&progress).await,
             Job::RotateLogs => self.rotate_logs().await,
+            Job::Mirror(repository) => self.run_mirror(repository).await,
+            Job::MirrorDiscovery(namespace) => self.discover(namespace).await,
         }
     }
 

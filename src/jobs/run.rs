@@ -9,27 +9,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::lease::{Claim, LEASE, Outcome, Queue};
-use crate::model::Job;
-
-/// Jobs done side by side.
-const SIDE_BY_SIDE: usize = 2;
+use crate::model::{Job, Lane};
 
 /// How often a job that is being done is held.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
 const _: () = assert!(HEARTBEAT.as_secs() * 3 < LEASE.as_secs());
 
-/// How fast work is taken off the queue.
-#[derive(Clone, Copy, Debug)]
+/// How fast work of a lane is taken off the queue.
+#[derive(Clone, Debug)]
 pub(super) struct Pace {
+    pub(super) lane: Lane,
+    /// Jobs done side by side.
+    pub(super) side_by_side: usize,
     /// How often the queue is looked at.
     pub(super) poll: Duration,
     /// Most jobs begun in that time.
     pub(super) batch: usize,
+    /// Something was put on the queue that is due now.
+    pub(super) wake: Arc<Notify>,
 }
 
 /// How far a job has come, in its own words.
@@ -51,7 +54,7 @@ impl Progress {
     }
 }
 
-/// Has jobs done by `work` until it is dropped, which cuts off those under way.
+/// Has the jobs of a lane done by `work` until it is dropped, which cuts off those under way.
 pub(super) async fn run<W, F>(queue: Queue, pace: Pace, work: W)
 where
     W: Fn(Job, Progress) -> F + Clone + Send + 'static,
@@ -65,6 +68,7 @@ where
     loop {
         tokio::select! {
             _ = poll.tick() => left = pace.batch,
+            () = pace.wake.notified() => left = left.max(1),
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
                 // A task that panics tells no job, but `carry` lets none.
                 if let Ok(job) = ended {
@@ -72,11 +76,11 @@ where
                 }
             }
         }
-        let most = left.min(SIDE_BY_SIDE.saturating_sub(running.len()));
+        let most = left.min(pace.side_by_side.saturating_sub(running.len()));
         if most == 0 {
             continue;
         }
-        match queue.claim(&running, most).await {
+        match queue.claim(pace.lane, &running, most).await {
             Ok(claims) => {
                 for claim in claims {
                     left -= 1;

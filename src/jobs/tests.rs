@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::lease::{Claim, LEASE, Outcome, Queue};
 use super::run::{Pace, Progress, run};
-use crate::model::{Clock, Job, JobRecord, NamespaceId, Timestamp};
+use crate::model::{Clock, Job, JobRecord, Lane, NamespaceId, RepositoryId, Timestamp};
 use crate::store::{Error, Options, ReadTx, Store};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -62,7 +62,7 @@ fn job(id: u64) -> Job {
 }
 
 async fn claimed(queue: &Queue, running: &[Job], most: usize) -> Vec<Job> {
-    let claims = queue.claim(running, most).await.unwrap();
+    let claims = queue.claim(Lane::Upkeep, running, most).await.unwrap();
     claims.into_iter().map(|claim| claim.job).collect()
 }
 
@@ -124,7 +124,7 @@ async fn what_is_done_again_waits_and_what_failed_waits_longer_each_time() {
     for (wait, least) in waits.iter().zip([30, 60, 120, 240]) {
         assert!((least..=least + least / 10).contains(wait), "{waits:?}");
     }
-    let claims = queue.claim(&[], 1).await.unwrap();
+    let claims = queue.claim(Lane::Upkeep, &[], 1).await.unwrap();
     let cursor = "half".to_owned();
     assert_eq!(
         claims,
@@ -152,7 +152,7 @@ async fn what_a_dead_process_did_is_begun_again_where_it_was() {
     assert_eq!(claimed(&dead, &[], 1).await, [job(1)]);
     assert!(dead.hold(job(1), "acme/app".to_owned()).await.unwrap());
     let next = site.queue().await;
-    let claims = next.claim(&[], 1).await.unwrap();
+    let claims = next.claim(Lane::Upkeep, &[], 1).await.unwrap();
     let cursor = "acme/app".to_owned();
     assert_eq!(
         claims,
@@ -254,10 +254,36 @@ async fn a_clock_that_jumps_ahead_does_not_run_everything_at_once() {
     assert_eq!(claimed(&queue, &[], 99).await.len(), 20);
 }
 
-const PACE: Pace = Pace {
-    poll: Duration::from_millis(2),
-    batch: 3,
-};
+fn pace() -> Pace {
+    Pace {
+        lane: Lane::Upkeep,
+        side_by_side: 2,
+        poll: Duration::from_millis(2),
+        batch: 3,
+        wake: Arc::default(),
+    }
+}
+
+/// What takes hours in one lane keeps nothing waiting in another.
+#[tokio::test]
+async fn lanes_do_not_wait_for_each_other() {
+    let site = Site::new();
+    let queue = site.queue().await;
+    let mirror = Job::Mirror(RepositoryId(1));
+    queue.enqueue(mirror, Duration::ZERO).await.unwrap();
+    queue.enqueue(job(1), HOUR).await.unwrap();
+    assert!(claimed(&queue, &[], 9).await.is_empty());
+    site.clock.advance(HOUR);
+    assert_eq!(claimed(&queue, &[], 9).await, [job(1)]);
+    let claims = queue.claim(Lane::Mirrors, &[], 9).await.unwrap();
+    let claims: Vec<Job> = claims.into_iter().map(|claim| claim.job).collect();
+    assert_eq!(claims, [mirror]);
+    queue
+        .finish(mirror, Outcome::Done, String::new())
+        .await
+        .unwrap();
+    assert_eq!(site.record(mirror).await, None);
+}
 
 /// Waits until `holds` is true, turning with what runs beside it.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -298,7 +324,7 @@ async fn jobs_run_a_few_side_by_side_and_never_beside_themselves() {
             Outcome::Done
         }
     };
-    let running = tokio::spawn(run(queue, PACE, work));
+    let running = tokio::spawn(run(queue, pace(), work));
     until("all to be done", async || done.load(Ordering::SeqCst) == 12).await;
     until("the queue to be empty", async || {
         let list = |tx: &ReadTx| tx.jobs().list(None, 1);
@@ -323,7 +349,7 @@ async fn a_job_that_panics_is_tried_again_later_and_others_go_on() {
         assert_ne!(of, job(1), "this one panics");
         Outcome::Done
     };
-    let running = tokio::spawn(run(queue, PACE, work));
+    let running = tokio::spawn(run(queue, pace(), work));
     until("the other to be done", async || {
         site.record(job(2)).await.is_none()
     })

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NamespaceId, Timestamp};
+use super::{NamespaceId, RepositoryId, Timestamp};
 
 /// Something to be done; of each there is at most one in the queue, and one being done.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -16,6 +16,34 @@ pub enum Job {
     PruneAll,
     /// Old lines of the usage log go.
     RotateLogs,
+    /// A repository that is a mirror copies what its source has.
+    Mirror(RepositoryId),
+    /// What the source of a mirrored organisation has is looked at.
+    MirrorDiscovery(NamespaceId),
+}
+
+/// Jobs that wait for each other, and for no others: what may take hours does not keep waiting what takes
+/// moments.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lane {
+    /// What keeps the site in order.
+    Upkeep,
+    /// Runs of mirrors.
+    Mirrors,
+}
+
+impl Lane {
+    pub const ALL: [Self; 2] = [Self::Upkeep, Self::Mirrors];
+}
+
+impl Job {
+    /// In which lane it waits.
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::Prune(_) | Self::PruneAll | Self::RotateLogs => Lane::Upkeep,
+            Self::Mirror(_) | Self::MirrorDiscovery(_) => Lane::Mirrors,
+        }
+    }
 }
 
 /// How it stands with a job.

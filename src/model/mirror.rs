@@ -164,6 +164,8 @@ pub struct MirrorStatus {
     /// Until when the run under way is believed to live (Quay: `sync_expiration_date`).
     pub expires: Option<Timestamp>,
     pub retries_left: u8,
+    /// After a run that failed: not before this is the next begun, unless somebody wants it now.
+    pub not_before: Option<Timestamp>,
     /// Counts transitions: whoever changes the status must have seen the newest (Quay: transaction id).
     pub generation: u64,
     /// The run under way, or the last one; 0 before the first. A run that is taken up again keeps its number.
@@ -181,6 +183,7 @@ impl MirrorStatus {
             next,
             expires: None,
             retries_left: MIRROR_RETRIES,
+            not_before: None,
             generation: 0,
             run: 0,
             report: MirrorReport::default(),

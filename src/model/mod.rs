@@ -44,7 +44,7 @@ pub use id::{
     TeamId, UserId,
 };
 pub use immutability::{ImmutabilityPolicy, PolicyScope};
-pub use job::{Job, JobRecord};
+pub use job::{Job, JobRecord, Lane};
 pub use label::{LabelMedia, LabelRecord, LabelSource};
 pub use log_entry::{AppTokenUse, LogEntry, LogFilter, LogPlace, LogScope, OauthUse, Performer};
 pub use log_kind::LogKind;

@@ -152,6 +152,13 @@ pub enum ProxyChoice {
     Environment,
     None,
     Url(Url),
+    /// Those that somebody gave for one upstream, by the scheme of what is asked for.
+    Given {
+        http: Option<Url>,
+        https: Option<Url>,
+        /// Hosts that are reached without, as `NO_PROXY` names them.
+        except: Option<String>,
+    },
 }
 
 /// Which children of an index are fetched before anyone asks for them.

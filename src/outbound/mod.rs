@@ -2,11 +2,13 @@
 //!
 //! `upstream` (and later whoever else calls out) asks [`Outbound`] for a [`Client`]; nobody else makes one.
 //! Promised: a client never follows a redirect by itself, never decompresses, reads no environment and
-//! no `.netrc`, speaks TLS 1.2 and 1.3 with verified certificates only, and, under
-//! [`AddressPolicy::PublicOrAllowed`], connects only to an address that it checked itself (UP-04).
+//! no `.netrc`, speaks TLS 1.2 and 1.3 with verified certificates only (unless somebody said otherwise of one
+//! upstream, [`ClientSpec::any_certificate`]), and, under [`AddressPolicy::PublicOrAllowed`], connects only to an
+//! address that it checked itself (UP-04).
 //! Not done here: authentication, redirects, retries. Whoever sends a request decides those.
 
 mod address;
+mod any_certificate;
 mod client;
 mod error;
 mod names;

@@ -12,7 +12,7 @@ use crate::config::Deadlines;
 use crate::model::{NamespaceId, NamespaceKind, NamespaceName, UpstreamRule};
 use crate::outbound::AddressPolicy;
 use crate::quota::{CacheCap, PinSet, Policy};
-use crate::upstream::Upstream;
+use crate::upstream::{Terms, Upstream};
 
 /// Who said that an organisation is a cache.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -266,7 +266,11 @@ impl Proxy {
         deadlines: &Deadlines,
     ) -> Result<Upstream, Error> {
         let (outbound, metrics) = (&self.inner.outbound, &self.inner.upstream_metrics);
-        Upstream::new(rule, trust, outbound, deadlines, metrics)
+        let terms = Terms {
+            hosts: self.inner.hosts.clone(),
+            ..Terms::alone(trust)
+        };
+        Upstream::with_terms(rule, &terms, outbound, deadlines, metrics)
             .map_err(|error| unfit(rule, &error.to_string()))
     }
 }

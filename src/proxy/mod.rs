@@ -62,6 +62,7 @@ struct Inner {
     registry: Registry,
     outbound: Outbound,
     upstream_metrics: upstream::Metrics,
+    hosts: upstream::Hosts,
     metrics: Metrics,
     settings: ArcSwap<Settings>,
     /// Under which the accounts of caches made by the API are sealed.
@@ -106,6 +107,8 @@ pub struct Parts {
     pub enabled: bool,
     pub metrics: Metrics,
     pub upstream_metrics: upstream::Metrics,
+    /// With whom the budgets of upstreams are shared.
+    pub hosts: upstream::Hosts,
 }
 
 impl Proxy {
@@ -124,12 +127,14 @@ impl Proxy {
             enabled,
             metrics,
             upstream_metrics,
+            hosts,
         } = parts;
         let proxy = Self {
             inner: Arc::new(Inner {
                 registry,
                 outbound,
                 upstream_metrics,
+                hosts,
                 metrics,
                 settings: ArcSwap::from_pointee(Settings {
                     deadlines: deadlines.clone(),

@@ -58,6 +58,9 @@ pub enum Error {
     /// The namespace is, or was, a cache: nobody pushes into it.
     #[error("the namespace is not pushed into")]
     ReadOnly,
+    /// What it was a part of was ended meanwhile, or taken over by somebody else.
+    #[error("what it was a part of has ended")]
+    Superseded,
     #[error("the system gives no random bytes")]
     NoRandomness,
     /// A push into a namespace that may hold no more (Quay's text, GC-07).

@@ -16,7 +16,7 @@ use super::pointing::Change;
 use super::session::Owner;
 use super::told::Told;
 use super::tracking::Tracked;
-use super::{Error, Placed, Registry, Rules, labels};
+use super::{Error, Note, Placed, Registry, Rules, labels};
 use crate::model::{
     LabelRecord, LogKind, ManifestRecord, Performer, RepositoryId, Review, TagRecord, Unit, Uuid,
 };
@@ -72,6 +72,7 @@ struct Publication {
     labels: Vec<(Uuid, LabelRecord)>,
     held: Arc<HeldManifest>,
     room: Room,
+    note: Option<Note>,
 }
 
 impl Registry {
@@ -81,6 +82,19 @@ impl Registry {
     /// [`Error::ManifestBlobUnknown`] and [`Error::SizeInvalid`] for what it names,
     /// [`Error::TagImmutable`], [`Error::Precondition`], [`Error::QuotaExceeded`], [`Error::NoRoom`]; nothing has changed then.
     pub async fn push_manifest(&self, placed: &Placed, push: Push) -> Result<(), Error> {
+        self.push_noting(placed, push, None).await
+    }
+
+    /// The same, with something of the caller's written in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Registry::push_manifest`], and what `note` fails with.
+    pub async fn push_noting(
+        &self,
+        placed: &Placed,
+        push: Push,
+        note: Option<Note>,
+    ) -> Result<(), Error> {
         let unit = Unit {
             namespace: placed.namespace,
             repository: placed.repository,
@@ -100,6 +114,7 @@ impl Registry {
             labels,
             held: Arc::new(HeldManifest::new(push.raw.clone(), unit)),
             room: Room::new(reservation),
+            note,
             push,
         };
         let owner = Owner::of(&publication.push.by.actor);
@@ -175,6 +190,9 @@ impl Publication {
             tx.reviews().put(self.grace(&record)?, &review)?;
         }
         self.tell(tx, &record)?;
+        if let Some(note) = &self.note {
+            note(tx)?;
+        }
         self.announce(tx, registry, &record);
         Ok(())
     }

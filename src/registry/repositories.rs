@@ -101,6 +101,31 @@ impl Registry {
         }
     }
 
+    /// Makes a repository that a mirrored organisation's source has, or returns the one that was made for it, and
+    /// whether it was made now. Only the mirror pushes into it.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if there is another of that name; as [`Registry::create_repository`].
+    pub async fn create_mirrored(
+        &self,
+        namespace: NamespaceId,
+        name: &RepositoryName,
+        visibility: Visibility,
+        by: &Performer,
+    ) -> Result<(Placed, bool), Error> {
+        let wanted = RepositoryRecord {
+            visibility,
+            state: RepositoryState::OrgMirror,
+            ..RepositoryRecord::new(namespace, name.clone(), self.inner.clock.now())
+        };
+        let (placed, is_new) = self.make(wanted, by).await?;
+        let record = self.repository_record(placed.repository).await?;
+        match record.is_some_and(|record| record.state == RepositoryState::OrgMirror) {
+            true => Ok((placed, is_new)),
+            false => Err(Error::Exists),
+        }
+    }
+
     /// The repository of that name, and whether it was made here.
     async fn make(
         &self,

@@ -1,11 +1,12 @@
 //! Jobs: what is to be done by the clock, each once, and in which order it is due.
 //!
-//! Invariant, kept by `put` and `remove`: a job has exactly one row in the order, the one of when it is due.
+//! Invariant, kept by `put` and `remove`: a job has exactly one row in the order of its lane, the one of when it is
+//! due.
 
 use super::keys::{self, Span};
 use super::tables::Table;
 use super::{Error, Reads, WriteTx};
-use crate::model::{Job, JobRecord, Timestamp};
+use crate::model::{Job, JobRecord, Lane, Timestamp};
 
 /// Jobs as a transaction sees them.
 pub struct Jobs<S>(pub(super) S);
@@ -16,9 +17,14 @@ impl<S: Reads> Jobs<S> {
         self.0.tx().record(Table::Jobs, &keys::job(job))
     }
 
-    /// Up to `limit` jobs that are due at `now`, the earliest first.
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Job)>, Error> {
-        let (table, span) = (Table::JobOrder, Span::up_to(&keys::due(now)));
+    /// Up to `limit` jobs of a lane that are due at `now`, the earliest first.
+    pub fn due(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, Job)>, Error> {
+        let (table, span) = (order(lane), Span::up_to(&keys::due(now)));
         self.0.tx().keys(table, &span, limit, keys::read_due_job)
     }
 
@@ -48,7 +54,8 @@ impl Jobs<&mut WriteTx<'_>> {
     /// Says how it stands with a job.
     pub fn put(&mut self, job: Job, record: &JobRecord) -> Result<(), Error> {
         self.remove(job)?;
-        self.0.mark(Table::JobOrder, keys::due_job(record.due, job));
+        self.0
+            .mark(order(job.lane()), keys::due_job(record.due, job));
         self.0.put_record(Table::Jobs, keys::job(job), record);
         Ok(())
     }
@@ -57,9 +64,17 @@ impl Jobs<&mut WriteTx<'_>> {
     pub fn remove(&mut self, job: Job) -> Result<(), Error> {
         if let Some(record) = self.record(job)? {
             let key = keys::due_job(record.due, job);
-            self.0.remove(Table::JobOrder, key);
+            self.0.remove(order(job.lane()), key);
             self.0.remove(Table::Jobs, keys::job(job));
         }
         Ok(())
+    }
+}
+
+/// The order in which the jobs of a lane are due.
+const fn order(lane: Lane) -> Table {
+    match lane {
+        Lane::Upkeep => Table::JobOrder,
+        Lane::Mirrors => Table::MirrorJobOrder,
     }
 }

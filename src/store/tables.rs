@@ -225,6 +225,8 @@ tables! {
     Jobs = "jobs.v1",
     /// (due, job) → (): the earliest first
     JobOrder = "job_order.v1",
+    /// (due, job) → (): the same of the runs of mirrors
+    MirrorJobOrder = "mirror_job_order.v1",
 
     /// (due, `Review`) → (): what the collector looks at, and when
     Reviews = "reviews.v1",

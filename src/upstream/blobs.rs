@@ -1,11 +1,12 @@
-//! Blobs: one GET, from an offset if part of it is held. Never HEAD: public.ecr.aws answers it with 401.
+//! Blobs: one GET, from an offset if part of it is held. HEAD only where another answer than 200 does no harm:
+//! public.ecr.aws answers it with 401.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::CONTENT_RANGE;
-use ::http::{HeaderMap, StatusCode};
+use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,6 +19,21 @@ use crate::oci::{Digest, RepositoryName};
 use crate::outbound::Response;
 
 impl Upstream {
+    /// Whether upstream says that the repository has a blob. `false` is no proof of the contrary.
+    pub async fn confirms_blob(&self, name: &RepositoryName, digest: &Digest) -> bool {
+        let work = async {
+            let name = self.remote.remote_name(name)?;
+            let url = self.remote.url(&format!("{name}/blobs/{digest}"));
+            let mut ask = Ask::get(Operation::HeadBlob, url, Some(&name));
+            ask.method = Method::HEAD;
+            self.remote.ask(&ask).await.map(drop)
+        };
+        self.remote
+            .measured(Operation::HeadBlob, work)
+            .await
+            .is_ok()
+    }
+
     /// Opens a blob from offset `from` on, or from its beginning if upstream does not do ranges: see
     /// [`BlobBody::start`]. Waits for a place among the connections to upstream.
     ///

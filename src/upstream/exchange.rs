@@ -1,5 +1,7 @@
 //! One question to an upstream: limits, authentication, redirects, repetition.
 
+use std::sync::atomic::Ordering;
+
 use ::http::header::{ACCEPT, AUTHORIZATION, RANGE};
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -91,6 +93,7 @@ impl Remote {
     pub(super) async fn ask(&self, ask: &Ask) -> Result<Answer<'_>, Error> {
         // Before queueing: nobody waits for a place at an upstream that is not asked.
         self.rate_checked()?;
+        self.spared(ask.operation)?;
         self.breaker
             .check()
             .map_err(|retry_after| Error::BreakerOpen { retry_after })?;
@@ -117,9 +120,17 @@ impl Remote {
     }
 
     fn rate_checked(&self) -> Result<(), Error> {
-        self.rate
-            .check()
-            .map_err(|retry_after| Error::RateLimited { retry_after })
+        let limit = self.host.rate.check();
+        limit.map_err(|retry_after| Error::RateLimited { retry_after })
+    }
+
+    /// What counts at an upstream with a budget is left to pulls when little of it is left.
+    fn spared(&self, operation: Operation) -> Result<(), Error> {
+        if !self.is_background || operation != Operation::Manifest {
+            return Ok(());
+        }
+        let spare = self.host.rate.check_spare();
+        spare.map_err(|retry_after| Error::RateLimited { retry_after })
     }
 
     /// Sends `ask` and goes where redirects lead.
@@ -233,6 +244,7 @@ impl Remote {
 
     /// Sends one request once. 5xx, 408 and 429 are errors here; everything else is for the caller.
     async fn send_once(&self, call: &Call<'_>) -> Result<Response, Error> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let client = self.pool.client(call.hop.guarded);
         let sent = client.send(call.method.clone(), &call.hop.url, call.headers.clone());
         let result = match timeout_at(call.deadline, sent).await {
@@ -258,11 +270,12 @@ impl Remote {
         if role == Role::Endpoint {
             let (limit, remaining) = announced_rate(headers);
             self.metrics.set_rate(limit, remaining);
+            self.host.rate.announce(limit, remaining);
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
             let retry_after = match role {
                 Role::Elsewhere => retry::retry_after(headers).unwrap_or(self.deadlines.headers),
-                Role::Endpoint | Role::Token => self.rate.hit(headers),
+                Role::Endpoint | Role::Token => self.host.rate.hit(headers),
             };
             return Err(Error::RateLimited { retry_after });
         }
@@ -275,7 +288,7 @@ impl Remote {
                 retry_after,
             });
         }
-        self.rate.passed();
+        self.host.rate.passed();
         Ok(response)
     }
 }

@@ -17,6 +17,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// However long upstream asks for, it is asked again after this.
 const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
+/// Of an announced budget, one part in so many is for those who wait.
+const KEPT_FOR_PULLS: i64 = 5;
+
 /// Requests in flight at one upstream.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -85,6 +88,8 @@ pub(super) struct RateLimit(Mutex<Limited>);
 #[derive(Debug, Default)]
 struct Limited {
     until: Option<Instant>,
+    /// Limit and remainder that upstream's headers told last, and when.
+    announced: Option<(i64, i64, Instant)>,
     /// 429s in a row that did not say how long.
     unsaid: u32,
 }
@@ -127,7 +132,35 @@ impl RateLimit {
     pub(super) fn passed(&self) {
         let mut limited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if limited.until.is_some_and(|until| until <= Instant::now()) {
-            *limited = Limited::default();
+            limited.until = None;
+            limited.unsaid = 0;
+        }
+    }
+
+    /// Upstream's headers told of a budget.
+    pub(super) fn announce(&self, limit: Option<i64>, remaining: Option<i64>) {
+        let Some((limit, remaining)) = limit.zip(remaining) else {
+            return;
+        };
+        let mut limited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        limited.announced = Some((limit, remaining, Instant::now()));
+    }
+
+    /// Whether of an announced budget more is left than pulls are to have.
+    ///
+    /// # Errors
+    /// How long until it is looked at again.
+    pub(super) fn check_spare(&self) -> Result<(), Duration> {
+        let limited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match limited.announced {
+            Some((limit, remaining, told)) if remaining <= limit / KEPT_FOR_PULLS => {
+                let since = told.elapsed();
+                match LONGEST_PAUSE.checked_sub(since) {
+                    None | Some(Duration::ZERO) => Ok(()),
+                    Some(wait) => Err(wait),
+                }
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -195,6 +228,22 @@ mod tests {
         assert!(limit.check().is_ok());
         let wait = limit.hit(&headers("retry-after", "99999999999"));
         assert!(wait <= LONGEST_ASKED.mul_f32(1.25), "{wait:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_fifth_of_a_budget_is_for_pulls() {
+        let limit = RateLimit::default();
+        assert!(limit.check_spare().is_ok());
+        limit.announce(Some(100), Some(21));
+        assert!(limit.check_spare().is_ok());
+        limit.announce(Some(100), Some(20));
+        assert!(limit.check_spare().is_err() && limit.check().is_ok());
+        limit.announce(None, None);
+        assert!(limit.check_spare().is_err(), "nothing new was told");
+        advance(LONGEST_PAUSE).await;
+        assert!(limit.check_spare().is_ok(), "to hear how much is left now");
+        limit.announce(Some(100), Some(100));
+        assert!(limit.check_spare().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ mod document;
 mod error;
 mod exchange;
 mod health;
+mod hosts;
 mod limit;
 mod manifests;
 mod metrics;
@@ -29,18 +30,21 @@ mod token_endpoint;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 use url::Url;
 
 pub use blobs::BlobBody;
 pub use error::{Error, FailureKind, Refusal};
+pub use hosts::{Hosts, Terms};
 pub use manifests::ManifestHead;
 pub use metrics::Metrics;
 
 use account::Account;
 use health::{Breaker, Thresholds};
-use limit::{Bandwidth, Connections, RateLimit};
+use hosts::Host;
+use limit::{Bandwidth, Connections};
 use metrics::{Operation, OrganizationMetrics};
 use pool::Pool;
 use token::Tokens;
@@ -66,8 +70,13 @@ struct Remote {
     account: Option<Account>,
     pool: Pool,
     tokens: Tokens,
-    connections: Connections,
-    rate: RateLimit,
+    connections: Arc<Connections>,
+    /// What is shared with others who ask the same host.
+    host: Arc<Host>,
+    /// Nobody waits for the answers.
+    is_background: bool,
+    /// Requests sent, each hop and repetition.
+    sent: AtomicU64,
     bandwidth: Option<Arc<Bandwidth>>,
     breaker: Breaker,
     deadlines: Deadlines,
@@ -89,11 +98,34 @@ impl Upstream {
         deadlines: &Deadlines,
         metrics: &Metrics,
     ) -> Result<Self, Error> {
+        Self::with_terms(rule, &Terms::alone(trust), outbound, deadlines, metrics)
+    }
+
+    /// The same on other terms.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn with_terms(
+        rule: &UpstreamRule,
+        terms: &Terms,
+        outbound: &Outbound,
+        deadlines: &Deadlines,
+        metrics: &Metrics,
+    ) -> Result<Self, Error> {
         let base = base_url(rule)?;
-        let metrics = metrics.of(match trust {
+        let metrics = metrics.of(match terms.trust {
+            _ if terms.is_background => OF_MIRRORS,
             AddressPolicy::Any => rule.organization.as_str(),
             AddressPolicy::PublicOrAllowed => MADE_BY_API,
         });
+        let host = terms.hosts.of(rule, &metrics);
+        let connections = match terms.is_background {
+            true => Arc::clone(&host.background),
+            false => {
+                let in_flight = metrics.in_flight.clone();
+                Arc::new(Connections::new(rule.max_connections, in_flight))
+            }
+        };
         let thresholds = Thresholds {
             failures: deadlines.breaker_threshold,
             first: deadlines.breaker_first,
@@ -104,10 +136,12 @@ impl Upstream {
             insecure: rule.insecure || base.scheme() == "http",
             base,
             account: rule.credentials.clone().map(Account::new),
-            pool: Pool::new(rule, trust, outbound)?,
+            pool: Pool::new(rule, terms, outbound)?,
             tokens: Tokens::default(),
-            connections: Connections::new(rule.max_connections, metrics.in_flight.clone()),
-            rate: RateLimit::default(),
+            connections,
+            host,
+            is_background: terms.is_background,
+            sent: AtomicU64::new(0),
             bandwidth: rule
                 .bandwidth
                 .map(|cap| Arc::new(Bandwidth::new(cap.bytes()))),
@@ -128,6 +162,11 @@ impl Upstream {
     /// Whether credentials are configured: decides what a refusal means to a client.
     pub fn has_credentials(&self) -> bool {
         self.remote.account.is_some()
+    }
+
+    /// Requests sent so far, each hop and repetition, tokens included.
+    pub fn sent(&self) -> u64 {
+        self.remote.sent.load(Ordering::Relaxed)
     }
 
     /// Checks that a registry answers there and takes our credentials.
@@ -151,6 +190,9 @@ impl Upstream {
 /// The label of upstreams that somebody else than the operator named: their organisations are anybody's,
 /// and no metric has a label for each (DO-10).
 const MADE_BY_API: &str = "(api)";
+
+/// The label of the sources of mirrors, which anybody may make too.
+const OF_MIRRORS: &str = "(mirrors)";
 
 /// Largest body of a ping.
 const PING_BYTES: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! The HTTP clients of one upstream.
 
-use super::Error;
+use super::{Error, Terms};
 use crate::model::{ProxyChoice, UpstreamRule};
 use crate::outbound::{AddressPolicy, Client, ClientSpec, Outbound};
 
@@ -13,7 +13,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(
         rule: &UpstreamRule,
-        trust: AddressPolicy,
+        terms: &Terms,
         outbound: &Outbound,
     ) -> Result<Self, Error> {
         let client = |trust| {
@@ -21,14 +21,17 @@ impl Pool {
                 ca_file: rule.ca_file.clone(),
                 proxy: rule.proxy.clone(),
                 trust,
+                any_certificate: terms.any_certificate,
                 idle_connections: rule.max_connections,
             })
         };
-        let trusted = client(trust)?;
-        let guarded = match (trust, &rule.proxy) {
+        let trusted = client(terms.trust)?;
+        let guarded = match (terms.trust, &rule.proxy) {
             (AddressPolicy::PublicOrAllowed, _) => trusted.clone(),
             // The operator's own proxy may be anywhere, and where it leads is its business.
-            (AddressPolicy::Any, ProxyChoice::Url(_)) => trusted.clone(),
+            (AddressPolicy::Any, ProxyChoice::Url(_) | ProxyChoice::Given { .. }) => {
+                trusted.clone()
+            }
             (AddressPolicy::Any, _) => client(AddressPolicy::PublicOrAllowed)?,
         };
         Ok(Self { trusted, guarded })

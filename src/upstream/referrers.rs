@@ -31,7 +31,19 @@ impl Upstream {
         self.remote.measured(Operation::Referrers, work).await
     }
 
-    /// `None` if upstream has no referrers API.
+    /// As [`Upstream::list_referrers`], by the API alone; `None` if upstream has none.
+    ///
+    /// # Errors
+    /// What kept upstream from answering.
+    pub async fn referrers_of_api(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Error> {
+        let work = self.referrers_by_api(name, digest);
+        self.remote.measured(Operation::Referrers, work).await
+    }
+
     async fn referrers_by_api(
         &self,
         name: &RepositoryName,

@@ -104,6 +104,7 @@ impl Site {
             flush: never,
             first_sweep: never,
             queue: never,
+            mirrors: never,
             ..Intervals::default()
         };
         Self::start_turning(intervals, adjust).await

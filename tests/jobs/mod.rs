@@ -27,6 +27,7 @@ fn still() -> Intervals {
         leftovers: never,
         scrub: Some(never),
         queue: never,
+        mirrors: never,
         keys: never,
         files: never,
     }

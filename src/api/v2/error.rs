@@ -215,9 +215,13 @@ impl From<registry::Error> for Failure {
             E::BlobInUse { .. } => Self::method(READ, error.to_string()),
             E::ReadOnly => Self::method("", error.to_string()),
             // What only the API asks for.
-            E::Exists | E::ExpiryPast | E::Label(_) | E::Policy(_) | E::Prune(_) | E::Quota(_) => {
-                Self::new(ErrorCode::Denied, error.to_string())
-            }
+            E::Exists
+            | E::ExpiryPast
+            | E::Label(_)
+            | E::Policy(_)
+            | E::Prune(_)
+            | E::Quota(_)
+            | E::Superseded => Self::new(ErrorCode::Denied, error.to_string()),
             E::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),
             E::NoRandomness => {
                 tracing::error!(%error, "an upload cannot begin");

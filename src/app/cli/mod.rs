@@ -14,7 +14,7 @@ pub(super) use accounts::{
 };
 pub(super) use tags::TagCommand;
 
-use super::operations::{Rate, Target};
+use super::operations::{Rate, RepositoryPath, Target};
 use crate::config::Flags;
 
 /// A container registry: a pull-through cache of others, and a place to push to.
@@ -177,6 +177,21 @@ pub(super) enum SiteCommand {
         #[arg(value_name = "NAMESPACE[/REPOSITORY]")]
         scope: Option<Target>,
         /// Only list what would end, and why
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a mirror now, or say what a run would do
+    ///
+    /// A server runs mirrors by itself, when they are due. Exits with 1 if any tag failed; what was copied stays,
+    /// and the next run goes on from there.
+    Mirror {
+        /// The repository that is a mirror
+        #[arg(value_name = "NAMESPACE/REPOSITORY")]
+        repository: RepositoryPath,
+        /// Only say what would be copied and ended, in how many bytes and requests
         #[arg(long)]
         dry_run: bool,
         /// Print one JSON object a line

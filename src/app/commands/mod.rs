@@ -6,6 +6,7 @@ mod check_config;
 mod gc;
 mod import_users;
 mod listing;
+mod mirror;
 mod output;
 mod password;
 mod prune;
@@ -96,6 +97,11 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
             dry_run,
             json,
         } => prune::run(scope, (dry_run, json), site, output),
+        SiteCommand::Mirror {
+            repository,
+            dry_run,
+            json,
+        } => mirror::run(repository, (dry_run, json), site, output),
         SiteCommand::Check { repair, json } => {
             check::check(Request::Check { repair }, json, site, output)
         }

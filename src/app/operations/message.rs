@@ -106,6 +106,10 @@ pub(in crate::app) enum Request {
         scope: Option<Target>,
         dry_run: bool,
     },
+    Mirror {
+        repository: RepositoryPath,
+        dry_run: bool,
+    },
     Check {
         repair: bool,
     },
@@ -195,6 +199,7 @@ pub(in crate::app) enum Row {
     LocalTag(LocalTagRow),
     Lifetime(LifetimeRow),
     Pruned(PrunedRow),
+    Mirrored(MirroredRow),
     Collected(CollectedRow),
     Finding(FindingRow),
     Checked(CheckedRow),
@@ -329,6 +334,18 @@ pub(in crate::app) struct PrunedRow {
     pub(in crate::app) reason: String,
 }
 
+/// What a run of a mirror came to with a tag, or would.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(in crate::app) struct MirroredRow {
+    pub(in crate::app) tag: Tag,
+    /// `copy`, `end`, `fail` of a plan; `copied`, `failed` of a run.
+    pub(in crate::app) action: String,
+    pub(in crate::app) digest: Option<Digest>,
+    /// Of blobs that would come.
+    pub(in crate::app) bytes: Option<u64>,
+    pub(in crate::app) reason: Option<String>,
+}
+
 /// What a collection did, or would do.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(in crate::app) struct CollectedRow {
@@ -394,6 +411,7 @@ impl Row {
             Self::Lifetime(row) => serde_json::to_value(row),
             Self::LocalOrganization(row) => serde_json::to_value(row),
             Self::Pruned(row) => serde_json::to_value(row),
+            Self::Mirrored(row) => serde_json::to_value(row),
             Self::Collected(row) => serde_json::to_value(row),
             Self::Finding(row) => serde_json::to_value(row),
             Self::Checked(row) => serde_json::to_value(row),

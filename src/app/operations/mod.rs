@@ -9,6 +9,7 @@ mod content;
 mod findings;
 mod grants;
 mod message;
+mod mirror;
 mod prune;
 mod repositories;
 mod robots;
@@ -124,6 +125,14 @@ async fn carry_out(
             let mode = if *dry_run { Prune::Tell } else { Prune::End };
             prune::prune(services, scope.as_ref(), mode, report).await
         }
+        Request::Mirror {
+            repository,
+            dry_run: true,
+        } => mirror::plan(services, repository, report).await,
+        Request::Mirror {
+            repository,
+            dry_run: false,
+        } => mirror::run(services, repository, report).await,
         Request::Check { repair } => {
             upkeep::check(services, upkeep::Extent::Everything, *repair, report).await
         }

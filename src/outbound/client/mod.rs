@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use url::{Host, Url};
 
+use super::any_certificate::believing;
 use super::resolver::Resolver;
 use super::{AddressPolicy, AllowedHosts, Error, Shared, trust};
 use crate::config::ProxyEnvironment;
@@ -29,6 +30,8 @@ pub struct ClientSpec {
     pub ca_file: Option<PathBuf>,
     pub proxy: ProxyChoice,
     pub trust: AddressPolicy,
+    /// Whatever certificate is shown is taken. For an upstream of which somebody said so, and no other.
+    pub any_certificate: bool,
     /// Unused connections kept to a host.
     pub idle_connections: usize,
 }
@@ -46,7 +49,7 @@ struct Guard {
     allowed: Arc<AllowedHosts>,
     /// Hosts that the resolver lets pass because they are proxies; nobody may name them as a target.
     proxies: Arc<[String]>,
-    has_authorities: bool,
+    can_speak_tls: bool,
 }
 
 impl Client {
@@ -60,11 +63,12 @@ impl Client {
             policy: spec.trust,
             allowed: Arc::clone(&shared.allowed),
             proxies: trusted,
-            has_authorities: !roots.is_empty(),
+            can_speak_tls: spec.any_certificate || !roots.is_empty(),
         };
-        if let (ProxyChoice::Url(proxy), AddressPolicy::PublicOrAllowed) = (&spec.proxy, spec.trust)
-        {
-            guard.check_host(proxy)?;
+        if spec.trust == AddressPolicy::PublicOrAllowed {
+            for proxy in named_proxies(&spec.proxy) {
+                guard.check_host(proxy)?;
+            }
         }
         let resolver = Resolver {
             policy: spec.trust,
@@ -75,8 +79,12 @@ impl Client {
             // What is left is for connecting, also when the name service is silent.
             deadline: shared.connect / 2,
         };
+        let tls = match spec.any_certificate {
+            true => believing(tls(roots)),
+            false => tls(roots),
+        };
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(roots))
+            .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -127,7 +135,7 @@ impl Guard {
     fn check(&self, url: &Url) -> Result<(), Error> {
         match url.scheme() {
             "http" => {}
-            "https" if self.has_authorities => {}
+            "https" if self.can_speak_tls => {}
             "https" => return Err(Error::NoAuthorities),
             scheme => {
                 return Err(Error::Url {
@@ -199,6 +207,25 @@ fn proxies(
             let trusted = (trust == AddressPolicy::Any).then(|| url.host_str().map(str::to_owned));
             Ok((vec![proxy], trusted.flatten().into_iter().collect()))
         }
+        ProxyChoice::Given {
+            http,
+            https,
+            except,
+        } => {
+            let except = except.as_deref().and_then(reqwest::NoProxy::from_string);
+            let mut proxies = Vec::new();
+            if let Some(url) = http {
+                let proxy = reqwest::Proxy::http(url.clone()).map_err(fail)?;
+                proxies.push(proxy.no_proxy(except.clone()));
+            }
+            if let Some(url) = https {
+                let proxy = reqwest::Proxy::https(url.clone()).map_err(fail)?;
+                proxies.push(proxy.no_proxy(except));
+            }
+            let hosts = http.iter().chain(https).filter_map(Url::host_str);
+            let trusted = hosts.filter(|_| trust == AddressPolicy::Any);
+            Ok((proxies, trusted.map(str::to_owned).collect()))
+        }
         ProxyChoice::Environment => {
             let except = environment.no_proxy.as_deref();
             let except = except.and_then(reqwest::NoProxy::from_string);
@@ -215,6 +242,16 @@ fn proxies(
             Ok((proxies, hosts.filter_map(|text| proxy_host(text)).collect()))
         }
     }
+}
+
+/// The proxies that somebody named for one upstream.
+fn named_proxies(choice: &ProxyChoice) -> impl Iterator<Item = &Url> {
+    let named = match choice {
+        ProxyChoice::None | ProxyChoice::Environment => [None, None],
+        ProxyChoice::Url(url) => [Some(url), None],
+        ProxyChoice::Given { http, https, .. } => [http.as_ref(), https.as_ref()],
+    };
+    named.into_iter().flatten()
 }
 
 /// The host of a proxy as the environment names it, with or without a scheme.

@@ -17,6 +17,7 @@ fn guarded(allowed: &[&str], proxy: ProxyChoice) -> Result<Client, Error> {
         ca_file: None,
         proxy,
         trust: AddressPolicy::PublicOrAllowed,
+        any_certificate: false,
         idle_connections: 1,
     })
 }
@@ -135,7 +136,7 @@ fn without_authorities_only_tls_fails() {
         policy: AddressPolicy::Any,
         allowed: Arc::clone(&client.guard.allowed),
         proxies: Arc::default(),
-        has_authorities: false,
+        can_speak_tls: false,
     };
     let check = |url: &str| guard.check(&Url::parse(url).unwrap());
     assert!(check("http://registry.test/").is_ok());

@@ -1,7 +1,7 @@
 //! Keys of what is to be done by the clock.
 
 use super::{Key, SIGN, number, read_number, time};
-use crate::model::{Job, NamespaceId, Timestamp};
+use crate::model::{Job, NamespaceId, RepositoryId, Timestamp};
 
 /// A job, by its kind and its id.
 pub(in crate::store) fn job(job: Job) -> Key {
@@ -9,6 +9,8 @@ pub(in crate::store) fn job(job: Job) -> Key {
         Job::Prune(NamespaceId(id)) => (1, id),
         Job::PruneAll => (2, 0),
         Job::RotateLogs => (3, 0),
+        Job::Mirror(RepositoryId(id)) => (4, id),
+        Job::MirrorDiscovery(NamespaceId(id)) => (5, id),
     };
     [&[kind][..], &id.to_be_bytes()].concat()
 }
@@ -24,6 +26,8 @@ pub(in crate::store) fn read_job(key: &[u8]) -> Option<Job> {
         (1, id) => Some(Job::Prune(NamespaceId(id))),
         (2, 0) => Some(Job::PruneAll),
         (3, 0) => Some(Job::RotateLogs),
+        (4, id) => Some(Job::Mirror(RepositoryId(id))),
+        (5, id) => Some(Job::MirrorDiscovery(NamespaceId(id))),
         _ => None,
     }
 }
@@ -41,7 +45,13 @@ mod tests {
     #[test]
     fn jobs_read_back_in_the_order_of_when_they_are_due() {
         let at = Timestamp::from_millis;
-        let jobs = [Job::Prune(NamespaceId(7)), Job::PruneAll, Job::RotateLogs];
+        let jobs = [
+            Job::Prune(NamespaceId(7)),
+            Job::PruneAll,
+            Job::RotateLogs,
+            Job::Mirror(RepositoryId(7)),
+            Job::MirrorDiscovery(NamespaceId(7)),
+        ];
         let mut keys = Vec::new();
         for due in [-5, 0, 1, 1 << 50] {
             for one in jobs {

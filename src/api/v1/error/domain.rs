@@ -102,6 +102,7 @@ impl From<registry::Error> for ApiError {
             | registry::Error::ManifestBlobUnknown { .. }
             | registry::Error::SizeInvalid { .. }
             | registry::Error::Precondition { .. }
+            | registry::Error::Superseded
             | registry::Error::BlobInUse { .. }
             | registry::Error::QuotaExceeded
             | registry::Error::ReadOnly => Self::invalid(error),

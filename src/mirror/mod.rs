@@ -43,6 +43,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 pub use account::{Half, Whose};
+pub use discover::Discovery;
 pub use error::Error;
 pub use filter::Chooser;
 pub use glob::Glob;

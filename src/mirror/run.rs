@@ -6,7 +6,7 @@
 //! one to go on.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -506,13 +506,23 @@ impl Copying {
             subjects.extend(local.get(&tag).map(|local| local.digest));
         }
         let mut left = tags.len();
-        let mut asked = stream::iter(tags)
-            .map(|tag| self.tag(tag, local, parts))
-            .buffer_unordered(TAGS);
+        // What is under way goes to its end; what is not waits for another run.
+        let halted = &AtomicBool::new(false);
+        let look = |tag: Tag| async move {
+            match halted.load(Ordering::Relaxed) {
+                true => None,
+                false => Some(self.tag(tag, local, parts).await),
+            }
+        };
+        let mut asked = stream::iter(tags).map(look).buffer_unordered(TAGS);
         let mut outages = 0;
         while let Some(told) = asked.next().await {
             left -= 1;
             self.work.metrics.set_pending(left as u64);
+            let Some(told) = told else {
+                outcome.not_tried += 1;
+                continue;
+            };
             subjects.extend(told.subjects.iter().copied());
             let bytes = self.work.received.load(Ordering::Relaxed);
             shown.send_modify(|report| count(report, &told.result, bytes));
@@ -530,9 +540,8 @@ impl Copying {
                 None => outages,
             };
             outcome.fail(tag, error);
-            if outages >= OUTAGES && left > 0 {
-                outcome.not_tried += left;
-                break;
+            if outages >= OUTAGES {
+                halted.store(true, Ordering::Relaxed);
             }
         }
         Ok(subjects)

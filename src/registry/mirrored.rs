@@ -61,6 +61,10 @@ impl Registry {
             if tx.blobs().record(digest)?.is_none() {
                 return Ok(None);
             }
+            // What nobody has any more waits for the collector, and is nobody's.
+            if tx.blobs().namespaces(digest, 1)?.is_empty() {
+                return Ok(None);
+            }
             let mut holders = Holders::default();
             for repository in tx.blobs().holders(digest, HOLDERS)? {
                 if !tx.blobs().is_linked(repository, digest)? {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod kill;
+mod organizations;
 mod plan;
 mod policies;
 mod referrers;
@@ -85,7 +86,7 @@ pub(crate) fn still() -> Intervals {
 impl Stage {
     /// The mirror is not due before the test says so.
     pub(crate) async fn new() -> Self {
-        Self::with(Intervals::clone(&still()), |_| {}).await
+        Self::with(still(), |_| {}).await
     }
 
     pub(crate) async fn with(intervals: Intervals, adjust: impl FnOnce(&mut Config)) -> Self {
@@ -122,7 +123,7 @@ impl Stage {
             of.state = RepositoryState::Mirror;
             tx.repositories().put(repository, &of)?;
             tx.mirrors().put(repository, &record)?;
-            let status = MirrorStatus::new(Some(Timestamp::default()));
+            let status = MirrorStatus::new(None);
             tx.mirrors().put_status(repository, &status)
         })
         .await;
@@ -146,6 +147,18 @@ impl Stage {
             tx.mirrors().put(repository, &record)
         })
         .await;
+    }
+
+    /// Has the mirror be due by itself from now on.
+    pub(crate) async fn begin_now(&self) {
+        let (repository, now) = (self.repository, self.site.clock.now());
+        self.write(move |tx| {
+            let mut status = tx.mirrors().status(repository)?.unwrap();
+            status.next = Some(now);
+            tx.mirrors().put_status(repository, &status)
+        })
+        .await;
+        self.mirrors().wake();
     }
 
     pub(crate) fn mirrors(&self) -> &Mirror {

@@ -96,6 +96,15 @@ impl Upstream {
         lock(&self.shared).add_blob(name, blob);
     }
 
+    /// Adds a document at a path.
+    pub(crate) fn add(&self, path: String, media_type: &'static str, body: &Blob) {
+        let entity = Entity {
+            media_type,
+            body: body.clone(),
+        };
+        lock(&self.shared).entities.insert(path, entity);
+    }
+
     /// The pace of the answers that begin from here on.
     pub(crate) fn set_pace(&self, pace: Pace) {
         lock(&self.shared).pace = pace;

@@ -9,6 +9,7 @@ mod ingest;
 mod manifests;
 mod many;
 mod memory;
+mod mirror;
 mod push;
 mod stale;
 mod start;
@@ -32,13 +33,14 @@ pub(crate) enum Row {
     Memory,
     Start,
     Collection,
+    Mirror,
     Api,
     Binary,
 }
 
 impl Row {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Manifest,
         Self::SmallBlob,
         Self::BigBlob,
@@ -51,6 +53,7 @@ impl Row {
         Self::Memory,
         Self::Start,
         Self::Collection,
+        Self::Mirror,
         Self::Api,
         Self::Binary,
     ];
@@ -70,6 +73,7 @@ impl Row {
             Self::Memory => "memory",
             Self::Start => "start",
             Self::Collection => "gc",
+            Self::Mirror => "mirror",
             Self::Api => "api",
             Self::Binary => "binary",
         }
@@ -100,6 +104,7 @@ impl Row {
             Self::Memory => memory::measure(site).await,
             Self::Start => start::measure(site).await,
             Self::Collection => collect::measure(site).await,
+            Self::Mirror => mirror::measure(site).await,
             Self::Api => api::measure(site).await,
             Self::Binary => binary::measure(),
         }

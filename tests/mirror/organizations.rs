@@ -103,7 +103,9 @@ async fn what_a_quay_lists_is_made_here_and_runs() {
         }
     );
     let asked = stage.origin.last("GET", QUAY);
-    assert!(asked.path.contains("namespace=theirs") && asked.path.contains("next_page=token%261"));
+    assert!(
+        asked.query.contains("namespace=theirs") && asked.query.contains("next_page=token%261")
+    );
     assert!(stage.mirrors().queue_due().await.unwrap() >= 2);
     for (name, of) in found(&stage, namespace).await {
         let repository = of.repository.unwrap();
@@ -180,7 +182,7 @@ async fn a_harbor_is_listed_page_by_page() {
     );
     let asked = stage.origin.last("GET", HARBOR);
     assert!(
-        asked.path.contains("page=2") && asked.path.contains("page_size=100"),
+        asked.query.contains("page=2") && asked.query.contains("page_size=100"),
         "{asked:?}"
     );
     let name: RepositoryName = "app-7".parse().unwrap();

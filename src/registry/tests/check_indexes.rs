@@ -9,7 +9,7 @@ use crate::registry::gc::tests::local::{Image, Site};
 use crate::store::{Index, Number, WrongCount};
 
 /// Every index, and whether a row that nothing stands behind does harm.
-const INDEXES: [(Index, bool); 12] = [
+const INDEXES: [(Index, bool); 13] = [
     (Index::TagTargets, true),
     (Index::TagPlaces, true),
     (Index::TagExpiries, false),
@@ -22,6 +22,7 @@ const INDEXES: [(Index, bool); 12] = [
     (Index::Referrers, true),
     (Index::Stargazers, true),
     (Index::JobOrder, true),
+    (Index::MirrorJobOrder, true),
 ];
 
 /// A repository with a row in every index.
@@ -49,7 +50,8 @@ async fn full_site() -> (Site, Placed) {
     let star = site.registry.store().write(move |tx| {
         tx.stars().put(UserId(1), repository, change_at)?;
         tx.stars().put(UserId(2), repository, change_at)?;
-        tx.jobs().enqueue(Job::RotateLogs, change_at)
+        tx.jobs().enqueue(Job::RotateLogs, change_at)?;
+        tx.jobs().enqueue(Job::Mirror(repository), change_at)
     });
     star.await.unwrap();
     let other = site.place("other").await;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    ImmutabilityPolicy, Job, LimitKind, Performer, PrunePolicy, PruneRule, Timestamp,
+    ImmutabilityPolicy, Job, Lane, LimitKind, Performer, PrunePolicy, PruneRule, Timestamp,
 };
 use crate::registry::QuotaEditor;
 use crate::registry::gc::tests::local::{Image, Site};
@@ -107,7 +107,10 @@ async fn a_job_that_the_order_had_lost_is_due_again() {
     let site = full_site().await;
     let wipe = |tx: &mut WriteTx<'_>| tx.audit().wipe(store::Index::JobOrder);
     site.registry.store().write(wipe).await.unwrap();
-    let due = |tx: &store::ReadTx| tx.jobs().due(Timestamp::from_millis(i64::MAX), 9);
+    let due = |tx: &store::ReadTx| {
+        tx.jobs()
+            .due(Lane::Upkeep, Timestamp::from_millis(i64::MAX), 9)
+    };
     assert!(site.registry.store().read(due).await.unwrap().is_empty());
     assert_eq!(site.checked(Repair::Yes).await.len(), 1);
     let found = site.registry.store().read(due).await.unwrap();

@@ -2,8 +2,8 @@
 
 use super::Index;
 use crate::model::{
-    JobRecord, ManifestRecord, RepositoryId, Review, TagLifetime, TagList, TagPlace, TagRecord,
-    Timestamp,
+    JobRecord, Lane, ManifestRecord, RepositoryId, Review, TagLifetime, TagList, TagPlace,
+    TagRecord, Timestamp,
 };
 use crate::oci::{Digest, Tag};
 use crate::store::keys::{self, Key};
@@ -57,7 +57,11 @@ pub(super) fn derived(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<Deri
 fn of_job(key: &[u8], value: &[u8]) -> Option<Derived> {
     let job = keys::read_job(key)?;
     let record: JobRecord = codec::decode(Table::Jobs, value).ok()?;
-    Some(marked((Index::JobOrder, keys::due_job(record.due, job))))
+    let index = match job.lane() {
+        Lane::Upkeep => Index::JobOrder,
+        Lane::Mirrors => Index::MirrorJobOrder,
+    };
+    Some(marked((index, keys::due_job(record.due, job))))
 }
 
 fn marked((index, key): (Index, Key)) -> Derived {
@@ -181,7 +185,7 @@ pub(super) fn origin(index: Index, key: &[u8], value: &[u8]) -> Option<(Table, K
             let user = keys::read_stargazer(key)?;
             (Table::Stars, keys::star(user, repository()?))
         }
-        Index::JobOrder => {
+        Index::JobOrder | Index::MirrorJobOrder => {
             let (_, job) = keys::read_due_job(key)?;
             (Table::Jobs, keys::job(job))
         }

@@ -54,6 +54,8 @@ pub enum Index {
     Stargazers,
     /// Jobs in the order in which they are due.
     JobOrder,
+    /// The same of runs of mirrors.
+    MirrorJobOrder,
 }
 
 /// A row of an index that is missing, or is there and should not be.
@@ -101,7 +103,7 @@ enum Step {
 
 /// Every table that something is derived from, then every index whose rows must come from one. A
 /// review that nothing stands behind does no harm: it is looked at, and dropped.
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step::Rows(Table::Tags),
     Step::Rows(Table::TagLifetimes),
     Step::Rows(Table::Manifests),
@@ -119,6 +121,7 @@ const STEPS: [Step; 17] = [
     Step::Index(Index::Referrers),
     Step::Index(Index::Stargazers),
     Step::Index(Index::JobOrder),
+    Step::Index(Index::MirrorJobOrder),
 ];
 
 impl Index {
@@ -136,6 +139,7 @@ impl Index {
             Self::Referrers => Table::Referrers,
             Self::Stargazers => Table::Stargazers,
             Self::JobOrder => Table::JobOrder,
+            Self::MirrorJobOrder => Table::MirrorJobOrder,
         }
     }
 }
@@ -156,6 +160,7 @@ impl std::fmt::Display for Index {
             Self::Referrers => "referrers by subject",
             Self::Stargazers => "stars by repository",
             Self::JobOrder => "jobs by when they are due",
+            Self::MirrorJobOrder => "runs of mirrors by when they are due",
         })
     }
 }

@@ -63,6 +63,8 @@ impl Standing {
             Self::Job => Some(match keys::read_job(key)? {
                 Job::Prune(id) => namespace(id),
                 Job::PruneAll | Job::RotateLogs => None,
+                Job::Mirror(id) => Some(PolicyScope::Repository(id)),
+                Job::MirrorDiscovery(id) => namespace(id),
             }),
             Self::Quota => Some(namespace(NamespaceId(keys::read_number(key)?))),
             Self::PrunePolicy | Self::ImmutabilityPolicy => {

@@ -158,6 +158,14 @@ impl Accounts {
         &self.inner.seal
     }
 
+    /// Has the generation move when a change of grants is durable that is part of somebody else's transaction.
+    pub fn grants_change(&self, tx: &mut WriteTx<'_>) {
+        let seen = Arc::clone(&self.inner.seen);
+        tx.after_commit(move || {
+            seen.generation.fetch_add(1, Ordering::Release);
+        });
+    }
+
     /// Runs a change in one transaction; the generation moves when it is durable.
     async fn change<T, F>(&self, f: F) -> Result<T, Error>
     where

@@ -130,6 +130,10 @@ fn empty_namespace(tx: &mut WriteTx<'_>, id: NamespaceId) -> Result<usize, store
     if told > 0 {
         return Ok(told);
     }
+    let found = tx.mirrors().remove_organization(id, ROWS)?;
+    if found > 0 {
+        return Ok(found);
+    }
     tx.quotas().remove(id)?;
     tx.immutability().clear(PolicyScope::Namespace(id))?;
     tx.prune_policies().clear(PolicyScope::Namespace(id))?;

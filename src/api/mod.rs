@@ -29,6 +29,7 @@ use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::config::{Features, PeopleConfig, WebConfig};
 use crate::http::{self, Exchange, Handler, Match, Operation, Request, Response, Router, response};
+use crate::mirror::Mirror;
 use crate::model::{Clock, NamespaceName};
 use crate::notify::{Audit, Inbox, Messages};
 use crate::proxy::Proxy;
@@ -54,6 +55,7 @@ pub struct Api {
 pub struct Parts {
     pub proxy: Proxy,
     pub registry: Registry,
+    pub mirror: Mirror,
     pub metrics: Metrics,
     /// What each listener is for, by its place in the server's list.
     pub entrances: Vec<Entrance>,
@@ -89,6 +91,7 @@ impl Api {
         let Parts {
             proxy,
             registry,
+            mirror,
             metrics,
             entrances,
             site,
@@ -118,6 +121,7 @@ impl Api {
                 description: v1::Description::of(&rows),
                 proxy,
                 registry,
+                mirror,
                 metrics,
                 site: ArcSwap::from_pointee(site),
                 entrances,

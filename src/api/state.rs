@@ -14,6 +14,7 @@ use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::config::{Closed, Features, PeopleConfig, WebConfig};
 use crate::http::Exchange;
+use crate::mirror::Mirror;
 use crate::model::{ByteSize, Clock, NamespaceName};
 use crate::notify::{Audit, Inbox, Messages};
 use crate::oci::ArtifactTypes;
@@ -84,6 +85,7 @@ pub struct Pushes {
 pub(super) struct State {
     pub(super) proxy: Proxy,
     pub(super) registry: Registry,
+    pub(super) mirror: Mirror,
     pub(super) metrics: Metrics,
     pub(super) site: ArcSwap<Site>,
     /// By the listener's place in the server's list.

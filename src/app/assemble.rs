@@ -12,7 +12,7 @@ use super::secret::InstallationSecret;
 use crate::accounts::{self, Accounts, NewOrganization};
 use crate::auth::{self, Auth, AuthConfig};
 use crate::blob::BlobStore;
-use crate::config::{Artifacts, Config};
+use crate::config::{Artifacts, Closed, Config};
 use crate::jobs::{self, Intervals, PruneTimes};
 use crate::mirror::{self, Mirror};
 use crate::model::{ByteSize, Clock, NamespaceId, NamespaceKind, NamespaceName};
@@ -100,10 +100,7 @@ impl Services {
             registry: registry.clone(),
             outbound: outbound.clone(),
             seal: accounts.seal_key().clone(),
-            configured_in: config.path.as_ref().map_or_else(
-                || "the built-in configuration".to_owned(),
-                |path| path.display().to_string(),
-            ),
+            configured_in: configured_in(config),
             deadlines: config.deadlines.clone(),
             offline: config.offline,
             enabled: config.features.proxy_cache,
@@ -115,8 +112,9 @@ impl Services {
         proxy.set_hostnames(hostnames(config));
         let mirror = Mirror::new(mirror::Parts {
             registry: registry.clone(),
+            accounts: accounts.clone(),
             outbound,
-            seal: accounts.seal_key().clone(),
+            configured_in: configured_in(config),
             deadlines: config.deadlines.clone(),
             offline: config.offline,
             enabled: config.features.repo_mirror,
@@ -125,6 +123,7 @@ impl Services {
             upstream_metrics,
             metrics: mirror::Metrics::new(families)?,
         });
+        configure_mirrors(&mirror, config).await?;
         let audit = Audit::new(notify::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -200,6 +199,22 @@ pub(super) fn hostnames(config: &Config) -> HashMap<String, NamespaceName> {
     mirrors
         .filter_map(|mirror| Some((mirror.hostname.clone()?, mirror.organization.clone())))
         .collect()
+}
+
+/// Mirrors of the configuration are made with what they need, unless nothing is to be changed.
+pub(super) async fn configure_mirrors(mirror: &Mirror, config: &Config) -> Result<(), Error> {
+    if config.pushes.closed != Some(Closed::ReadOnly) {
+        mirror.configure(&config.mirrors).await?;
+    }
+    Ok(())
+}
+
+/// What the configuration is called, for those who try to change by the API what it says.
+fn configured_in(config: &Config) -> String {
+    config.path.as_ref().map_or_else(
+        || "the built-in configuration".to_owned(),
+        |path| path.display().to_string(),
+    )
 }
 
 /// What the configuration says of local repositories.

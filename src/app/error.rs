@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{accounts, auth, blob, http, outbound, proxy, registry, store, telemetry};
+use crate::{accounts, auth, blob, http, mirror, outbound, proxy, registry, store, telemetry};
 
 /// What is told to the operator before the process ends with 1.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,9 @@ pub enum Error {
     Blob(#[from] blob::Error),
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// A mirror of the configuration.
+    #[error(transparent)]
+    Mirror(#[from] mirror::SettingsError),
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
     #[error(transparent)]

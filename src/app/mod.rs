@@ -94,6 +94,7 @@ impl App {
         let api = Arc::new(Api::new(api::Parts {
             proxy: services.proxy.clone(),
             registry: services.registry.clone(),
+            mirror: services.mirror.clone(),
             metrics: services.metrics.clone(),
             entrances,
             site: listeners::site(&config, &addresses, services.disk_reserve),

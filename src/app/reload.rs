@@ -35,6 +35,9 @@ impl App {
                 return;
             }
         };
+        if let Err(error) = assemble::configure_mirrors(&self.services.mirror, &config).await {
+            tracing::error!(%error, "not all of MIRRORS are as the configuration has them");
+        }
         let quotas = self.services.registry.quotas();
         quotas.enforce(assemble::enforcement(&config));
         self.services.mirror.set_offline(config.offline);

@@ -171,6 +171,13 @@ pub const KEYS: &[Key] = &[
         "Where an organisation is served at the root, for Docker's registry-mirrors; new addresses need a restart",
     ),
     key(
+        "MIRRORS",
+        Form::List,
+        "[]",
+        Live,
+        "Repositories that copy those of other registries on a schedule",
+    ),
+    key(
         "DISK_RESERVE",
         Form::Size,
         "(the smaller of 1 GiB and 5 % of the volume)",

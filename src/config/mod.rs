@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::model::{ByteSize, NamespaceName, UpstreamRule};
+use crate::model::{ByteSize, ConfiguredMirror, NamespaceName, UpstreamRule};
 
 mod access;
 mod address;
@@ -29,6 +29,7 @@ mod given;
 mod keys;
 mod logging;
 mod mirror;
+mod mirrors;
 mod outbound;
 mod people;
 mod prune;
@@ -96,6 +97,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamRule>,
     /// Where organisations are served at the root; each names one of `upstreams`.
     pub registry_mirrors: Vec<RegistryMirror>,
+    /// Repositories that copy others on a schedule; none twice, and none of a cache.
+    pub mirrors: Vec<ConfiguredMirror>,
     /// Free space never used; `None`: the smaller of 1 GiB and 5 % of the volume.
     pub disk_reserve: Option<ByteSize>,
     /// Memory for finished answers.
@@ -195,6 +198,12 @@ impl Config {
         };
         let registry_mirrors = read_mirrors(fields, around, report);
         let features = read_features(fields, report);
+        let around = mirrors::Around {
+            upstreams: &upstreams,
+            credentials: environment.credentials(),
+            sparse_index: features.sparse_index,
+        };
+        let mirrors = mirrors::read(fields, &around, report);
         let around = pushes::Around {
             upstreams: &upstreams,
             listen: &listeners.listen,
@@ -212,6 +221,7 @@ impl Config {
                 .list(report, "SUPER_USERS", value::parsed)
                 .unwrap_or_default(),
             registry_mirrors,
+            mirrors,
             disk_reserve: server::disk_reserve(fields, report),
             hot_cache: server::cache_size(fields, "HOT_CACHE", report),
             store_cache: server::cache_size(fields, "STORE_CACHE", report),

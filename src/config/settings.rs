@@ -25,8 +25,6 @@ enum Named {
     Quay,
     /// A key that was of use once, with what is to be said about it.
     Retired(&'static str),
-    /// Of the design, but not of this version.
-    Later,
     Nothing,
 }
 
@@ -51,9 +49,6 @@ fn name_of(key: &str) -> Named {
     }
     if FEATURES.iter().any(|feature| feature.key == key) {
         return Named::Key(Form::Switch);
-    }
-    if key == "MIRRORS" {
-        return Named::Later;
     }
     if let Some((_, text)) = RETIRED.iter().find(|(name, _)| *name == key) {
         return Named::Retired(text);
@@ -90,7 +85,6 @@ fn gather_file(document: &Document, settings: &mut Vec<Entry>, report: &mut Repo
             }
             Named::Quay => report.warn(entry.place, &entry.key, QUAY),
             Named::Retired(text) => report.warn(entry.place, &entry.key, text),
-            Named::Later => report.warn(entry.place, &entry.key, LATER),
             Named::Nothing => report.mistake(entry.place, &entry.key, unknown(&entry.key)),
         }
     }
@@ -147,7 +141,6 @@ fn gather_environment(
             },
             Named::Quay => report.warn(place, name, QUAY),
             Named::Retired(text) => report.warn(place, name, text),
-            Named::Later => report.warn(place, name, LATER),
             Named::Nothing => report.warn(place, name, format!("is ignored: it {}", unknown(name))),
         }
     }
@@ -184,7 +177,6 @@ const RETIRED: [(&str, &str); 2] = [
     ),
 ];
 const QUAY: &str = "is a setting of Quay that has no effect here";
-const LATER: &str = "has no effect: this version does not mirror";
 
 fn unknown(key: &str) -> String {
     if let Some(row) = key.strip_suffix("_FILE").and_then(keys::find) {

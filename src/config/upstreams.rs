@@ -49,9 +49,11 @@ const EXPIRATION: Duration = Duration::from_secs(86_400);
 const MOST_SECONDS: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MAX_CONNECTIONS: u64 = 8;
 
-/// Whether a word is a key of an entry of `PROXY_CACHES` or `REGISTRY_MIRRORS`.
+/// Whether a word is a key of an entry of `PROXY_CACHES`, `REGISTRY_MIRRORS` or `MIRRORS`.
 pub(super) fn is_entry_key(word: &str) -> bool {
-    KEYS.contains(&word) || super::registry_mirrors::KEYS.contains(&word)
+    KEYS.contains(&word)
+        || super::registry_mirrors::KEYS.contains(&word)
+        || super::mirrors::is_entry_key(word)
 }
 
 /// A cache with the place of its entry.

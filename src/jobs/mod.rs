@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 use crate::accounts::Accounts;
 use crate::auth::Auth;
 use crate::mirror::Mirror;
-use crate::model::Lane;
+use crate::model::{Lane, MIRROR_LANES};
 use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
@@ -95,7 +95,6 @@ const COLLECTION_REST: Duration = Duration::from_secs(1);
 
 /// Jobs of a lane done side by side.
 const UPKEEP_SIDE_BY_SIDE: usize = 2;
-const MIRRORS_SIDE_BY_SIDE: usize = 4;
 
 /// What the loops work on.
 pub struct Parts {
@@ -163,7 +162,7 @@ impl Jobs {
         };
         let mirrors = run::Pace {
             lane: Lane::Mirrors,
-            side_by_side: MIRRORS_SIDE_BY_SIDE,
+            side_by_side: MIRROR_LANES,
             poll: intervals.mirrors,
             batch: usize::MAX,
             wake: Arc::default(),

@@ -13,27 +13,37 @@
 //! journal; a list that is empty or was cut off ends no tag; a run that dies is gone on with where it was. What a
 //! plan says ([`Mirror::plan`]) is what a run then takes.
 //!
-//! Not done here: settings and their doors (whoever changes how it stands with a mirror calls [`Mirror::wake`]).
+//! Whoever changes how it stands with a mirror calls [`Mirror::wake`]. Not done here: the doors.
 
 mod account;
+mod asked;
+mod configured;
 mod copy;
 mod discover;
+mod discovered;
 mod due;
 mod error;
+mod fault;
 mod fetch;
 mod filter;
 mod glob;
+mod health;
 mod metrics;
+mod organizations;
 mod plan;
 mod preview;
 mod reference;
+mod requests;
+mod results;
 mod run;
 mod schedule;
 mod seat;
+mod settings;
 mod source;
 mod state;
 mod survey;
 mod throttle;
+mod verify;
 mod work;
 
 use std::collections::HashMap;
@@ -43,21 +53,29 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 pub use account::{Half, Whose};
+pub use configured::Configured;
 pub use discover::Discovery;
+pub use discovered::DiscoveredPage;
 pub use error::Error;
+pub use fault::{OrgSettingsError, SettingsError};
 pub use filter::Chooser;
 pub use glob::Glob;
+pub use health::{Lines, MirrorHealth, MirrorIssue, MirrorLine};
 pub use metrics::Metrics;
+pub use organizations::{OrgMirrorShown, OrgMirrorWish, kind_name};
 pub use preview::{Plan, PlannedTag};
 pub use reference::SourceReference;
+pub use results::RunResults;
 pub use schedule::{Calendar, by_interval};
+pub use settings::MirrorShown;
 pub use state::{cancelled, wanted};
 
-use crate::accounts::SealKey;
+use crate::accounts::{Accounts, SealKey};
 use crate::config::Deadlines;
 use crate::model::{MirrorReport, RepositoryId, Timestamp};
 use crate::outbound::Outbound;
 use crate::registry::Registry;
+use crate::store::Store;
 use crate::upstream;
 
 /// All mirrors; cheap to clone.
@@ -68,9 +86,12 @@ pub struct Mirror {
 
 struct Inner {
     registry: Registry,
+    accounts: Accounts,
     outbound: Outbound,
     /// Under which the accounts at sources are sealed.
     seal: SealKey,
+    /// What the configuration is called.
+    configured_in: Box<str>,
     deadlines: Deadlines,
     offline: AtomicBool,
     enabled: bool,
@@ -89,9 +110,10 @@ struct Inner {
 /// What mirrors are built from.
 pub struct Parts {
     pub registry: Registry,
+    pub accounts: Accounts,
     pub outbound: Outbound,
-    /// Under which the accounts at sources are sealed.
-    pub seal: SealKey,
+    /// What the configuration is called, for those who try to change by the API what it says.
+    pub configured_in: String,
     pub deadlines: Deadlines,
     /// No upstream is ever asked.
     pub offline: bool,
@@ -109,8 +131,9 @@ impl Mirror {
     pub fn new(parts: Parts) -> Self {
         let Parts {
             registry,
+            accounts,
             outbound,
-            seal,
+            configured_in,
             deadlines,
             offline,
             enabled,
@@ -122,8 +145,10 @@ impl Mirror {
         Self {
             inner: Arc::new(Inner {
                 registry,
+                seal: accounts.seal_key().clone(),
+                accounts,
                 outbound,
-                seal,
+                configured_in: configured_in.into(),
                 deadlines,
                 offline: AtomicBool::new(offline),
                 enabled,
@@ -179,6 +204,10 @@ impl Mirror {
 
     fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    fn store(&self) -> &Store {
+        self.registry().store()
     }
 
     fn now(&self) -> Timestamp {

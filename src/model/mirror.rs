@@ -12,6 +12,9 @@ use crate::oci::Digest;
 /// Runs that fail before the next one waits for its time (Quay).
 pub const MIRROR_RETRIES: u8 = 3;
 
+/// Mirrors that run side by side.
+pub const MIRROR_LANES: usize = 4;
+
 /// How the registry that is copied is reached.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct MirrorSource {

@@ -14,6 +14,7 @@ mod log_entry;
 mod log_kind;
 mod manifest;
 mod mirror;
+mod mirror_wish;
 mod namespace;
 mod notice;
 mod oauth;
@@ -50,9 +51,16 @@ pub use log_entry::{AppTokenUse, LogEntry, LogFilter, LogPlace, LogScope, OauthU
 pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
 pub use mirror::{
-    BandwidthWindow, Deletion, DiscoveredRecord, MIRROR_RETRIES, MirrorOptions, MirrorRecord,
+    BandwidthWindow, Deletion, DiscoveredRecord, MIRROR_LANES, MIRROR_RETRIES, MirrorOptions,
+    MirrorRecord,
     MirrorReport, MirrorSource, MirrorStatus, MirrorTagRecord, OrgMirrorKind, OrgMirrorRecord,
     SyncState, TagChoice,
+};
+pub use mirror_wish::{
+    ConfiguredMirror, MIRROR_ARCHITECTURES, MIRROR_DEADLINE_S, MirrorMore, MirrorWish,
+    check_mirror_account, check_mirror_architectures, check_mirror_deadline, check_mirror_globs,
+    check_mirror_interval, check_mirror_platforms, check_mirror_reference, check_mirror_windows,
+    parse_minutes, parse_rate, show_minutes,
 };
 pub use namespace::NamespaceName;
 pub use notice::{MessageFormat, MessageRecord, NoticeKind, NoticeRecord, Severity};

@@ -61,6 +61,9 @@ pub enum Error {
     /// What it was a part of was ended meanwhile, or taken over by somebody else.
     #[error("what it was a part of has ended")]
     Superseded,
+    /// The organisation is a mirror as a whole: what it holds comes from its source.
+    #[error("the organization is managed by organization-level mirroring")]
+    OrganizationMirror,
     #[error("the system gives no random bytes")]
     NoRandomness,
     /// A push into a namespace that may hold no more (Quay's text, GC-07).

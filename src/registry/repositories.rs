@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::told::Told;
 use super::{Error, Placed, Registry};
 use crate::model::{
-    Actor, Grantee, LogEntry, LogKind, Member, NamespaceId, NamespaceKind, Performer, RepositoryId,
-    RepositoryRecord, RepositoryState, Role, Visibility,
+    Actor, Grantee, LogEntry, LogKind, Member, MirrorStatus, NamespaceId, NamespaceKind, Performer,
+    RepositoryId, RepositoryRecord, RepositoryState, Role, SyncState, Visibility,
 };
 use crate::oci::RepositoryName;
 use crate::store::WriteTx;
@@ -62,7 +62,8 @@ impl Registry {
     /// Who makes it in a namespace not his own gets the role admin on it (Quay).
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] if the namespace is a cache, whoever made it one, [`Error::NameUnknown`] if it is gone.
+    /// [`Error::ReadOnly`] if the namespace is a cache, whoever made it one, [`Error::OrganizationMirror`] if it is a
+    /// mirror as a whole, [`Error::NameUnknown`] if it is gone.
     pub async fn create_repository(
         &self,
         namespace: NamespaceId,
@@ -105,7 +106,8 @@ impl Registry {
     /// whether it was made now. Only the mirror pushes into it.
     ///
     /// # Errors
-    /// [`Error::Exists`] if there is another of that name; as [`Registry::create_repository`].
+    /// [`Error::Exists`] if there is another of that name; [`Error::OrganizationMirror`] if the organisation is no such
+    /// mirror any more; as [`Registry::create_repository`].
     pub async fn create_mirrored(
         &self,
         namespace: NamespaceId,
@@ -146,6 +148,10 @@ impl Registry {
             if tx.proxy_caches().record(namespace)?.is_some() {
                 return Err(Error::ReadOnly);
             }
+            let is_mirrored = tx.mirrors().of_organization(namespace)?.is_some();
+            if is_mirrored != (wanted.state == RepositoryState::OrgMirror) {
+                return Err(Error::OrganizationMirror);
+            }
             let repository = tx.repositories().create(&wanted)?;
             grant_maker(tx, namespace, repository, &by.actor)?;
             if let Some(maker) = member(&by.actor) {
@@ -182,19 +188,55 @@ impl Registry {
         .await
     }
 
-    /// Says what may be done to a repository, whoever asks, from the commit on.
+    /// Says what may be done to a repository, whoever asks, from the commit on. One that is no mirror any more is
+    /// not copied into: a run under way ends.
     ///
     /// # Errors
-    /// [`Error::NameUnknown`] if it is gone.
+    /// [`Error::NameUnknown`] if it is gone; [`Error::OrganizationMirror`].
     pub async fn set_state(
         &self,
         id: RepositoryId,
         state: RepositoryState,
         by: &Performer,
     ) -> Result<(), Error> {
-        let told = (LogKind::ChangeRepoState, "state_changed", state.as_str());
-        self.change_repository(id, by, told, move |record| record.state = state)
-            .await
+        let (registry, by, now) = (self.clone(), by.clone(), self.inner.clock.now());
+        let set = move |tx: &mut WriteTx<'_>| {
+            let before = tx.repositories().record(id)?.ok_or(Error::NameUnknown)?;
+            let is_mirrored = tx.mirrors().of_organization(before.namespace)?.is_some();
+            if is_mirrored || before.state == RepositoryState::OrgMirror {
+                return Err(Error::OrganizationMirror);
+            }
+            registry.put_state(tx, id, state)?;
+            if state != RepositoryState::Mirror {
+                end_run(tx, id)?;
+            }
+            let told = Told::of(tx, id)?;
+            let more = json!({
+                "repo": told.name,
+                "namespace": told.namespace,
+                "state_changed": state.as_str(),
+            });
+            let line = told.line(LogKind::ChangeRepoState, now, &by, more);
+            Ok(tx.logs().append(&line)?)
+        };
+        self.inner.store.write(set).await
+    }
+
+    /// Says within a transaction of the caller's what may be done to a repository. Nothing is told of it.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] if it is gone.
+    pub fn put_state(
+        &self,
+        tx: &mut WriteTx<'_>,
+        id: RepositoryId,
+        state: RepositoryState,
+    ) -> Result<(), Error> {
+        let record = tx.repositories().record(id)?.ok_or(Error::NameUnknown)?;
+        tx.repositories().put(id, &RepositoryRecord { state, ..record })?;
+        let registry = self.clone();
+        tx.after_commit(move || registry.inner.hot.record_changed(id));
+        Ok(())
     }
 
     /// Says whether content of a repository is meant to be signed; nothing else follows from it.
@@ -303,6 +345,25 @@ impl Registry {
             })
             .await
     }
+}
+
+/// Has the run of a mirror under way be over; the next is due as it was.
+fn end_run(tx: &mut WriteTx<'_>, id: RepositoryId) -> Result<(), Error> {
+    let Some(status) = tx.mirrors().status(id)? else {
+        return Ok(());
+    };
+    if !matches!(status.state, SyncState::Syncing | SyncState::SyncNow) {
+        return Ok(());
+    }
+    let mut ended = MirrorStatus {
+        state: SyncState::Fail,
+        expires: None,
+        not_before: None,
+        generation: status.generation + 1,
+        ..status
+    };
+    ended.report.message = "the repository was made no mirror".to_owned();
+    Ok(tx.mirrors().put_status(id, &ended)?)
 }
 
 /// Whose default permissions apply.

@@ -49,8 +49,11 @@ mod loose;
 mod manifest;
 mod members;
 mod messages;
+mod mirror;
+mod mirrorhealth;
 mod need;
 mod oauth;
+mod org_mirror;
 mod organization;
 mod permission;
 mod prototype;
@@ -115,7 +118,10 @@ const RESOURCES: &[Resource] = &[
     manifest::routes,
     members::routes,
     messages::routes,
+    mirror::routes,
+    mirrorhealth::routes,
     oauth::routes,
+    org_mirror::routes,
     organization::routes,
     permission::routes,
     prototype::routes,

@@ -213,7 +213,7 @@ impl From<registry::Error> for Failure {
             E::Precondition { .. } => Self::new(ErrorCode::ManifestInvalid, error.to_string())
                 .with_status(StatusCode::PRECONDITION_FAILED),
             E::BlobInUse { .. } => Self::method(READ, error.to_string()),
-            E::ReadOnly => Self::method("", error.to_string()),
+            E::ReadOnly | E::OrganizationMirror => Self::method("", error.to_string()),
             // What only the API asks for.
             E::Exists
             | E::ExpiryPast

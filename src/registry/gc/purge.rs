@@ -70,6 +70,7 @@ fn purge_rows(tx: &mut WriteTx<'_>, gone: &mut Gone) -> Result<bool, store::Erro
     Ok(!purge_tags(tx, gone.repository)?
         && !purge_content(tx, gone)?
         && !purge_people(tx, gone.repository)?
+        && tx.mirrors().remove(gone.repository, AT_ONCE)? < AT_ONCE
         && {
             let scope = PolicyScope::Repository(gone.repository);
             tx.immutability().clear(scope)?;

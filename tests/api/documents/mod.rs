@@ -9,7 +9,9 @@ mod differences;
 mod guide;
 mod keys;
 mod logs;
+mod mirror;
 mod oauth;
+mod org_mirror;
 mod organization;
 mod quota;
 mod repository;
@@ -41,8 +43,11 @@ const HEADINGS: &[&str] = &[
     "keyserver",
     "logs",
     "manifest",
+    "mirror",
+    "mirrorhealth",
     "namespacequota",
     "oauth",
+    "org_mirror",
     "organization",
     "organization_application_tokens",
     "permission",

@@ -59,6 +59,7 @@ async fn the_doors_of_superusers_answer_as_documented() {
     of_builds(&guide).await;
     super::keys::of_superusers(&guide).await;
     super::quota::of_superusers(&guide).await;
+    super::mirror::of_superusers(&guide).await;
     let full = Guide::with(|config| {
         config.features.superusers_full_access = true;
         config.access.superusers_full_access = true;

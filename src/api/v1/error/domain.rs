@@ -7,7 +7,7 @@ use super::{ApiError, ErrorKind};
 use crate::accounts::{NameFault, Noun};
 use crate::api::searches::Busy;
 use crate::registry::{LabelFault, PolicyFault, PruneFault, QuotaFault};
-use crate::{accounts, auth, notify, registry};
+use crate::{accounts, auth, mirror, notify, registry};
 
 impl From<Busy> for ApiError {
     fn from(_: Busy) -> Self {
@@ -105,13 +105,32 @@ impl From<registry::Error> for ApiError {
             | registry::Error::Superseded
             | registry::Error::BlobInUse { .. }
             | registry::Error::QuotaExceeded
-            | registry::Error::ReadOnly => Self::invalid(error),
+            | registry::Error::ReadOnly
+            | registry::Error::OrganizationMirror => Self::invalid(error),
             registry::Error::NoRoom(_) => Self::Unavailable,
             registry::Error::Corrupt { .. }
             | registry::Error::NoRandomness
             | registry::Error::Blob(_) => Self::failed(&error),
             registry::Error::Store(error) if error.is_busy() => Self::unavailable(&error),
             registry::Error::Store(error) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<mirror::Error> for ApiError {
+    fn from(error: mirror::Error) -> Self {
+        match error {
+            mirror::Error::NoMirror => Self::not_found(),
+            mirror::Error::Off(_)
+            | mirror::Error::Busy
+            | mirror::Error::Cancelled
+            | mirror::Error::Reference(_)
+            | mirror::Error::Sealed
+            | mirror::Error::NoRobot
+            | mirror::Error::Setting(_)
+            | mirror::Error::Upstream(_) => Self::invalid(error),
+            mirror::Error::Registry(error) => error.into(),
+            mirror::Error::Blob(error) => Self::failed(&error),
         }
     }
 }

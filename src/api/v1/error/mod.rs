@@ -30,6 +30,8 @@ pub(in crate::api) enum ApiError {
     },
     /// `{"message": ...}`: what the framework or the data model refuses.
     Message { status: StatusCode, message: Value },
+    /// `{"detail": ...}`: what mirrors and states of repositories refuse.
+    Detail { status: StatusCode, detail: String },
     /// `{"error": ...}`: what the web layer refuses.
     Web { status: StatusCode, error: String },
     /// Nothing can be written (`REGISTRY_STATE: readonly`).
@@ -92,6 +94,14 @@ impl ApiError {
         Self::message(StatusCode::BAD_REQUEST, message)
     }
 
+    /// `{"detail": ...}`.
+    pub(in crate::api) fn detail(status: StatusCode, detail: impl Display) -> Self {
+        Self::Detail {
+            status,
+            detail: detail.to_string(),
+        }
+    }
+
     /// `{"error": ...}`.
     pub(in crate::api) fn web(status: StatusCode, error: impl Display) -> Self {
         Self::Web {
@@ -132,6 +142,7 @@ impl ApiError {
             Self::Message { status, message } => {
                 json::spaced(status, &json!({ "message": message }))
             }
+            Self::Detail { status, detail } => json::spaced(status, &json!({ "detail": detail })),
             Self::Web { status, error } => json::compact(status, &json!({ "error": error })),
             Self::ReadOnly => {
                 let message = "System is currently read-only. Pulls will succeed but all write \

@@ -2,7 +2,6 @@
 
 use ::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::super::context::Context;
@@ -89,6 +88,11 @@ pub(super) async fn create(context: Context) -> Answer {
         .add_repository(id, &name, visibility, description, &by);
     match added.await {
         Ok(_) => {}
+        Err(registry::Error::OrganizationMirror) => {
+            let text =
+                "Cannot create repository: organization is managed by organization-level mirroring";
+            return Err(ApiError::invalid(text));
+        }
         Err(registry::Error::Exists) => {
             return Err(ApiError::invalid("Repository already exists"));
         }
@@ -191,14 +195,19 @@ pub(super) async fn set_state(context: Context) -> Answer {
     let mut settable = settable.into_iter();
     let Some(state) = settable.find(|state| state.as_str() == body.state) else {
         let text = format!("{} is not a valid Repository state.", body.state);
-        return Ok(json::spaced(
-            StatusCode::BAD_REQUEST,
-            &json!({ "detail": text }),
-        ));
+        return Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
     };
     let repository = context.repository().repository;
     let by = context.performer();
     let registry = &context.state.registry;
-    registry.set_state(repository, state, &by).await?;
+    match registry.set_state(repository, state, &by).await {
+        Ok(()) => {}
+        Err(error @ registry::Error::OrganizationMirror) => {
+            return Err(ApiError::detail(StatusCode::BAD_REQUEST, error));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // A mirror that was none for a while may be due.
+    context.state.mirror.wake();
     Ok(json::spaced(StatusCode::OK, &SuccessView::YES))
 }

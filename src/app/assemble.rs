@@ -115,6 +115,7 @@ impl Services {
             accounts: accounts.clone(),
             outbound,
             configured_in: configured_in(config),
+            robots: config.access.robots.clone(),
             deadlines: config.deadlines.clone(),
             offline: config.offline,
             enabled: config.features.repo_mirror,

@@ -219,7 +219,7 @@ impl Tally {
             health.issues.push(MirrorIssue::Failing { failed, ran });
         }
         let (active, configured) = lanes;
-        if active < configured {
+        if active < configured && health.total > 0 {
             health.issues.push(MirrorIssue::Lanes { active, configured });
         }
         let exhausted = self.exhausted.into_iter();
@@ -279,7 +279,10 @@ mod tests {
         assert_eq!(ill.issues[0], MirrorIssue::Failing { failed: 1, ran: 4 });
         assert_eq!((ill.total, ill.never_run), (5, 1));
         assert!(health(&[], None).is_healthy());
-        assert!(!Tally::new(NOW, None).finish((1, 2)).is_healthy());
+        assert!(Tally::new(NOW, None).finish((0, 2)).is_healthy(), "there is nothing to copy");
+        let mut tally = Tally::new(NOW, None);
+        tally.add(&found(1, good));
+        assert!(!tally.finish((1, 2)).is_healthy());
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub use settings::MirrorShown;
 pub use state::{cancelled, wanted};
 
 use crate::accounts::{Accounts, SealKey};
-use crate::config::Deadlines;
+use crate::config::{Deadlines, RobotAccess};
 use crate::model::{MirrorReport, RepositoryId, Timestamp};
 use crate::outbound::Outbound;
 use crate::registry::Registry;
@@ -92,6 +92,8 @@ struct Inner {
     seal: SealKey,
     /// What the configuration is called.
     configured_in: Box<str>,
+    /// Which robots may act.
+    robots: RobotAccess,
     deadlines: Deadlines,
     offline: AtomicBool,
     enabled: bool,
@@ -114,6 +116,8 @@ pub struct Parts {
     pub outbound: Outbound,
     /// What the configuration is called, for those who try to change by the API what it says.
     pub configured_in: String,
+    /// Which robots may act (`ROBOTS_DISALLOW`).
+    pub robots: RobotAccess,
     pub deadlines: Deadlines,
     /// No upstream is ever asked.
     pub offline: bool,
@@ -134,6 +138,7 @@ impl Mirror {
             accounts,
             outbound,
             configured_in,
+            robots,
             deadlines,
             offline,
             enabled,
@@ -149,6 +154,7 @@ impl Mirror {
                 accounts,
                 outbound,
                 configured_in: configured_in.into(),
+                robots,
                 deadlines,
                 offline: AtomicBool::new(offline),
                 enabled,

@@ -14,6 +14,19 @@ use crate::model::{Actor, MirrorRecord, NamespaceName, Performer, RepositoryId};
 use crate::oci::RepositoryName;
 use crate::registry::{Placed, Registry};
 
+impl Mirror {
+    /// Quay fails here without a word on why (SC-067).
+    fn check_robot(&self, by: &Performer) -> Result<(), Error> {
+        match &by.actor {
+            Actor::Robot { name, .. } if !self.inner.robots.admits(name) => {
+                let text = format!("{name} may not act: ROBOTS_DISALLOW is set; name it in ROBOTS_WHITELIST");
+                Err(Error::Setting(text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A mirror with its source opened.
 pub(super) struct Work {
     pub(super) mirror: Mirror,
@@ -56,6 +69,7 @@ impl Work {
             ..
         } = seated;
         let by = robot.ok_or(Error::NoRobot)?;
+        mirror.check_robot(&by)?;
         let chooser = match seat {
             Seat::Own(_) => Chooser::new(&record.tags)?,
             Seat::Discovered { .. } => Chooser::all(),

@@ -4,12 +4,18 @@ use serde_json::{Value, json};
 
 use super::guide::{Guide, all_are_shown};
 use super::{exception, not_found};
+use crate::harness::content::Image;
+use crate::harness::origin::Origin;
 
 const MIRROR: &str = "/repository/acme/app/mirror";
 
 /// A site with acme/app, and the robot acme+copier.
 async fn guide() -> Guide {
-    let guide = Guide::with(|config| config.offline = true).await;
+    guide_with(|config| config.offline = true).await
+}
+
+async fn guide_with(adjust: impl FnOnce(&mut entrepot::config::Config)) -> Guide {
+    let guide = Guide::with(adjust).await;
     let body = json!({"namespace": "acme", "repository": "app", "visibility": "private", "description": ""});
     let made = guide.site.api(&guide.ann).post("/repository", body).await;
     assert_eq!(made.status, 201, "{}", made.text());
@@ -98,7 +104,41 @@ async fn mirrors_answer_as_documented() {
         "tags": [],
     });
     guide.get(ann, &format!("{MIRROR}/tags")).await.is(200, &run);
-    all_are_shown(&[&guide], &["mirror"], &[]);
+    let online = plan().await;
+    all_are_shown(&[&guide, &online], &["mirror"], &[]);
+}
+
+/// What a run would do, of a source that answers.
+async fn plan() -> Guide {
+    let origin = Origin::start().await;
+    let image = Image::small(1);
+    origin.push_image("org/app", "1.latest-2", &image);
+    origin.push_image("org/app", "other", &Image::small(2));
+    let guide = guide_with(|_| {}).await;
+    let mut body = least();
+    body["external_reference"] = format!("http://{}/org/app", origin.address()).into();
+    let created = guide.ask(&guide.ann, &format!("POST {MIRROR}"), body).await;
+    created.says(201, "\"\"");
+    let plan = json!({
+        "tags": [{
+            "name": "1.latest-2",
+            "action": "copy",
+            "manifest_digest": image.digest().to_string(),
+            "bytes": "<number>",
+            "message": null,
+        }],
+        "complete": true,
+        "copied": 1,
+        "failed": 0,
+        "unchanged": 0,
+        "ends": [],
+        "refused": null,
+        "bytes": "<number>",
+        "requests": "<number>",
+    });
+    let path = format!("{MIRROR}/plan");
+    guide.get(&guide.ann, &path).await.is(200, &plan);
+    guide
 }
 
 /// SC-339: everything that can be said of a mirror, and told again but for the password.

@@ -4,6 +4,7 @@
 
 mod body;
 mod ours;
+mod plan;
 mod tags;
 mod view;
 
@@ -85,6 +86,18 @@ fn runs(rows: &mut Rows) {
     .switch(SWITCH)
     .status(204, "It ends")
     .status(404, "The repository is no mirror, or does not run");
+    rows.get(
+        "/api/v1/repository/{repository+}/mirror/plan",
+        "planRepoMirror",
+        GROUP,
+        ADMIN,
+        plan::show,
+    )
+    .summary("Tells what a run of a mirror would do now; the source is asked, and nothing is copied")
+    .switch(SWITCH)
+    .answer::<plan::PlanView>(200, "Tags, bytes and requests; nothing has changed")
+    .status(400, "The source cannot be asked")
+    .status(404, "The repository is no mirror");
     rows.get(
         "/api/v1/repository/{repository+}/mirror/tags",
         "listRepoMirrorTags",

@@ -248,9 +248,11 @@ impl EntryReader<'_> {
         };
         let path = self.entry.path("root_rule");
         let rule = Fields::open(node, &path, &RULE_KEYS, report)?;
-        rule.read(report, "rule_kind", |node| match value::text(node)?.as_str() {
-            "tag_glob_csv" => Ok(()),
-            other => Err(format!("{other:?} is no kind of rule; write tag_glob_csv")),
+        rule.read(report, "rule_kind", |node| {
+            match value::text(node)?.as_str() {
+                "tag_glob_csv" => Ok(()),
+                other => Err(format!("{other:?} is no kind of rule; write tag_glob_csv")),
+            }
         });
         let globs = texts(&rule, "rule_value", report, check_mirror_globs);
         if globs.as_ref().is_none_or(Vec::is_empty) {
@@ -266,7 +268,9 @@ impl EntryReader<'_> {
         if let Some(node) = self.entry.get("external_registry_config") {
             let path = self.entry.path("external_registry_config");
             if let Some(given) = Fields::open(node, &path, &TRANSPORT_KEYS, report) {
-                tls = given.read(report, "verify_tls", value::switch).unwrap_or(true);
+                tls = given
+                    .read(report, "verify_tls", value::switch)
+                    .unwrap_or(true);
                 let switch = given.read(report, "unsigned_images", value::switch);
                 unsigned = switch.unwrap_or(false);
                 proxies = read_proxies(&given, report);

@@ -6,8 +6,8 @@ use super::fault::SettingsError;
 use super::filter::Chooser;
 use super::schedule::Calendar;
 use crate::model::{
-    BandwidthWindow, MirrorMore, MirrorRecord, MirrorSource, MirrorWish, Sealed,
-    TagChoice,    check_mirror_account, check_mirror_architectures, check_mirror_deadline, check_mirror_globs,
+    BandwidthWindow, MirrorMore, MirrorRecord, MirrorSource, MirrorWish, Sealed, TagChoice,
+    check_mirror_account, check_mirror_architectures, check_mirror_deadline, check_mirror_globs,
     check_mirror_interval, check_mirror_platforms, check_mirror_reference, check_mirror_windows,
     show_minutes,
 };
@@ -78,14 +78,20 @@ impl Asked {
         let wish = &self.wish;
         let mut told = Told::default();
         told.put("is_enabled", wish.enabled.map(Value::from));
-        told.put("external_reference", wish.reference.as_deref().map(Value::from));
+        told.put(
+            "external_reference",
+            wish.reference.as_deref().map(Value::from),
+        );
         let robot = wish.robot.as_ref().map(|robot| robot.to_string().into());
         told.put("robot_username", robot);
         let start = wish.start.map(|start| start.http_date().into());
         told.put("sync_start_date", start);
         told.put("sync_interval", wish.interval_s.map(Value::from));
         told.put("skopeo_timeout_interval", wish.deadline_s.map(Value::from));
-        told.put("architecture_filter", wish.architectures.as_ref().map(|it| json!(it)));
+        told.put(
+            "architecture_filter",
+            wish.architectures.as_ref().map(|it| json!(it)),
+        );
         let username = wish.username.as_ref();
         let username = username.map(|name| json!(name.as_ref().map(|it| it.expose())));
         told.put("external_registry_username", username);
@@ -161,7 +167,10 @@ fn check_parts(wish: &MirrorWish) -> Result<(), String> {
     for half in [&wish.username, &wish.password] {
         checked(half.as_ref().and_then(Option::as_ref), check_mirror_account)?;
     }
-    for (name, proxy) in [("http_proxy", &wish.http_proxy), ("https_proxy", &wish.https_proxy)] {
+    for (name, proxy) in [
+        ("http_proxy", &wish.http_proxy),
+        ("https_proxy", &wish.https_proxy),
+    ] {
         if let Some(Some(proxy)) = proxy {
             check_proxy(proxy).map_err(|reason| format!("{name}: {reason}"))?;
         }
@@ -209,10 +218,7 @@ fn check_range(range: &str) -> Result<(), String> {
     chooser.map_err(|error| error.to_string())
 }
 
-fn checked<T>(
-    given: Option<T>,
-    check: impl FnOnce(T) -> Result<(), String>,
-) -> Result<(), String> {
+fn checked<T>(given: Option<T>, check: impl FnOnce(T) -> Result<(), String>) -> Result<(), String> {
     given.map_or(Ok(()), check)
 }
 

@@ -9,9 +9,8 @@ use super::settings::{Place, begin_at, check_place, new_record, robot};
 use super::{Half, Mirror, Whose};
 use crate::accounts::NewOrganization;
 use crate::model::{
-    ConfiguredMirror, MirrorRecord, MirrorSource, MirrorStatus, MirrorWish,
-    NamespaceId, NamespaceKind, NamespaceName, Performer, RepositoryId, RepositoryState, RobotName,
-    Visibility,
+    ConfiguredMirror, MirrorRecord, MirrorSource, MirrorStatus, MirrorWish, NamespaceId,
+    NamespaceKind, NamespaceName, Performer, RepositoryId, RepositoryState, RobotName, Visibility,
 };
 use crate::store::{PAGE_ROWS, ReadTx, WriteTx};
 
@@ -68,7 +67,12 @@ impl Mirror {
         let robot = robot_name(one)?;
         let accounts = &self.inner.accounts;
         let by = Performer::SYSTEM;
-        if accounts.robot_by_name(&robot).await.map_err(refused)?.is_none() {
+        if accounts
+            .robot_by_name(&robot)
+            .await
+            .map_err(refused)?
+            .is_none()
+        {
             let text = "Copies what MIRRORS of the configuration names";
             let made = accounts.create_robot(&robot, text, &by).await;
             made.map_err(refused)?;
@@ -129,9 +133,12 @@ impl Mirror {
             }
             mirror.plan_next(&record, &mut status, now)?;
             mirror.settle(tx, &place, &record, &status)?;
-            mirror.registry().put_state(tx, id, RepositoryState::Mirror)?;
+            mirror
+                .registry()
+                .put_state(tx, id, RepositoryState::Mirror)?;
             let told = ("external_reference", record.source.reference.into());
-            tx.logs().append(&place.line((now, &Performer::SYSTEM), told))?;
+            tx.logs()
+                .append(&place.line((now, &Performer::SYSTEM), told))?;
             Ok::<_, SettingsError>(true)
         };
         self.store().write(put).await
@@ -143,8 +150,14 @@ impl Mirror {
             let whose = Whose::Repository(id);
             let unseal = |half, sealed| self.unseal(whose, half, sealed);
             (
-                source.username.as_ref().map(|it| unseal(Half::Username, it)),
-                source.password.as_ref().map(|it| unseal(Half::Password, it)),
+                source
+                    .username
+                    .as_ref()
+                    .map(|it| unseal(Half::Username, it)),
+                source
+                    .password
+                    .as_ref()
+                    .map(|it| unseal(Half::Password, it)),
             )
         };
         let bare = |record: &MirrorRecord| {
@@ -197,7 +210,8 @@ impl Mirror {
                 Err(error) => return Err(error),
             };
             let told = ("is_enabled", false.into());
-            tx.logs().append(&place.line((now, &Performer::SYSTEM), told))?;
+            tx.logs()
+                .append(&place.line((now, &Performer::SYSTEM), told))?;
             Ok::<_, SettingsError>(Some(place.full_name()))
         };
         self.store().write(let_go).await

@@ -121,11 +121,15 @@ impl Mirror {
             }
             let found = tx.mirrors().all_discovered(namespace, None, AT_ONCE)?;
             for (_, record) in &found {
-                let Some(id) = record.repository else { continue };
+                let Some(id) = record.repository else {
+                    continue;
+                };
                 let repository = tx.repositories().record(id)?;
                 let state = repository.map(|repository| repository.state);
                 if state == Some(RepositoryState::OrgMirror) {
-                    mirror.registry().put_state(tx, id, RepositoryState::Normal)?;
+                    mirror
+                        .registry()
+                        .put_state(tx, id, RepositoryState::Normal)?;
                 }
             }
             tx.mirrors().remove_organization(namespace, AT_ONCE)?;

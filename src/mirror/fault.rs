@@ -19,7 +19,9 @@ pub enum SettingsError {
     ForeignRobot,
     #[error("The provided registry location is not allowed")]
     Location,
-    #[error("Cannot configure repository mirroring: organization is managed by organization-level mirroring")]
+    #[error(
+        "Cannot configure repository mirroring: organization is managed by organization-level mirroring"
+    )]
     OrganizationMirror,
     #[error("a repository of a cache cannot be a mirror")]
     Cache,

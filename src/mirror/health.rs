@@ -5,8 +5,8 @@
 
 use super::{Error, Mirror};
 use crate::model::{
-    MIRROR_LANES, MIRROR_RETRIES, MirrorRecord, MirrorStatus, NamespaceId, RepositoryId, RepositoryState,
-    SyncState, Timestamp,
+    MIRROR_LANES, MIRROR_RETRIES, MirrorRecord, MirrorStatus, NamespaceId, RepositoryId,
+    RepositoryState, SyncState, Timestamp,
 };
 use crate::store::{PAGE_ROWS, ReadTx};
 
@@ -67,7 +67,10 @@ impl MirrorHealth {
     /// Whether nothing is wrong with mirroring as a whole; single mirrors may fail.
     pub fn is_healthy(&self) -> bool {
         let grave = |issue: &MirrorIssue| {
-            matches!(issue, MirrorIssue::Failing { .. } | MirrorIssue::Lanes { .. })
+            matches!(
+                issue,
+                MirrorIssue::Failing { .. } | MirrorIssue::Lanes { .. }
+            )
         };
         !self.issues.iter().any(grave)
     }
@@ -203,7 +206,9 @@ impl Tally {
             self.exhausted.push(name());
         }
         let now = self.now.as_millis();
-        let is_late = status.next.is_some_and(|next| now - next.as_millis() > LATE_MS);
+        let is_late = status
+            .next
+            .is_some_and(|next| now - next.as_millis() > LATE_MS);
         let waits = found.record.enabled && status.state != SyncState::Syncing;
         if is_late && waits && self.late.len() < NAMED {
             self.late.push(name());
@@ -220,12 +225,18 @@ impl Tally {
         }
         let (active, configured) = lanes;
         if active < configured && health.total > 0 {
-            health.issues.push(MirrorIssue::Lanes { active, configured });
+            health
+                .issues
+                .push(MirrorIssue::Lanes { active, configured });
         }
         let exhausted = self.exhausted.into_iter();
-        health.issues.extend(exhausted.map(|name| MirrorIssue::Exhausted { name }));
+        health
+            .issues
+            .extend(exhausted.map(|name| MirrorIssue::Exhausted { name }));
         let late = self.late.into_iter();
-        health.issues.extend(late.map(|name| MirrorIssue::Late { name }));
+        health
+            .issues
+            .extend(late.map(|name| MirrorIssue::Late { name }));
         health
     }
 }
@@ -279,7 +290,10 @@ mod tests {
         assert_eq!(ill.issues[0], MirrorIssue::Failing { failed: 1, ran: 4 });
         assert_eq!((ill.total, ill.never_run), (5, 1));
         assert!(health(&[], None).is_healthy());
-        assert!(Tally::new(NOW, None).finish((0, 2)).is_healthy(), "there is nothing to copy");
+        assert!(
+            Tally::new(NOW, None).finish((0, 2)).is_healthy(),
+            "there is nothing to copy"
+        );
         let mut tally = Tally::new(NOW, None);
         tally.add(&found(1, good));
         assert!(!tally.finish((1, 2)).is_healthy());
@@ -312,7 +326,11 @@ mod tests {
         let states = [SyncState::Success; 5];
         let page = |offset, limit| {
             let health = health(&states, Some(Lines { offset, limit }));
-            let names: Vec<_> = health.lines.iter().map(|it| it.repository.clone()).collect();
+            let names: Vec<_> = health
+                .lines
+                .iter()
+                .map(|it| it.repository.clone())
+                .collect();
             (names.join(","), health.has_more)
         };
         assert_eq!(page(0, 2), ("r0,r1".to_owned(), true));

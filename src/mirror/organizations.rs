@@ -12,9 +12,9 @@ use super::settings::begin_at;
 use super::state::cancelled;
 use super::{Error, Half, Mirror, Whose};
 use crate::model::{
-    LogEntry, LogKind, MirrorSource, MirrorStatus, NamespaceId, NamespaceKind,
-    NamespaceRecord, OrgMirrorKind, OrgMirrorRecord, Performer, PolicyScope, RobotId, RobotName,
-    Sealed, Secret, SyncState, Timestamp, Visibility, check_mirror_account, check_mirror_globs,
+    LogEntry, LogKind, MirrorSource, MirrorStatus, NamespaceId, NamespaceKind, NamespaceRecord,
+    OrgMirrorKind, OrgMirrorRecord, Performer, PolicyScope, RobotId, RobotName, Sealed, Secret,
+    SyncState, Timestamp, Visibility, check_mirror_account, check_mirror_globs,
 };
 use crate::store::{ReadTx, WriteTx};
 
@@ -171,7 +171,9 @@ impl Mirror {
         wish: OrgMirrorWish,
         by: &Performer,
     ) -> Result<(), OrgSettingsError> {
-        let before = self.store().read(|tx| tx.mirrors().of_organization(namespace));
+        let before = self
+            .store()
+            .read(|tx| tx.mirrors().of_organization(namespace));
         let before = before.await?.ok_or(OrgSettingsError::Absent)?;
         let asked = self.asked_of_organization(namespace, wish)?;
         if asked.moves_source() {
@@ -180,7 +182,9 @@ impl Mirror {
             self.judge_registry(&wanted.source).await?;
         }
         let (mirror, by, now) = (self.clone(), by.clone(), self.now());
-        let change = move |tx: &mut WriteTx<'_>| mirror.change_in_organization(tx, namespace, &asked, (now, &by));
+        let change = move |tx: &mut WriteTx<'_>| {
+            mirror.change_in_organization(tx, namespace, &asked, (now, &by))
+        };
         self.store().write(change).await
     }
 
@@ -215,7 +219,9 @@ impl Mirror {
             "old_external_reference": old,
             "external_reference": reference_of(&record),
         });
-        let line = place.line(LogKind::OrgMirrorConfigChanged, now, by).with(told);
+        let line = place
+            .line(LogKind::OrgMirrorConfigChanged, now, by)
+            .with(told);
         tx.logs().append(&line)?;
         let mirror = self.clone();
         tx.after_commit(move || mirror.wake());
@@ -374,22 +380,36 @@ fn check(wish: &OrgMirrorWish) -> Result<(), OrgSettingsError> {
     if wish.interval_s.is_some_and(|seconds| seconds < 60) {
         return invalid("sync_interval must be at least 60 seconds");
     }
-    if wish.deadline_s.is_some_and(|seconds| !(30..=3_600).contains(&seconds)) {
+    if wish
+        .deadline_s
+        .is_some_and(|seconds| !(30..=3_600).contains(&seconds))
+    {
         return invalid("skopeo_timeout must be between 30 and 3600 seconds");
     }
     if let Some(seconds) = wish.interval_s {
         crate::model::check_mirror_interval(seconds).map_err(OrgSettingsError::Invalid)?;
     }
-    if wish.namespace.as_ref().is_some_and(|name| !(1..=NAMESPACE_BYTES).contains(&name.len())) {
+    if wish
+        .namespace
+        .as_ref()
+        .is_some_and(|name| !(1..=NAMESPACE_BYTES).contains(&name.len()))
+    {
         return invalid("external_namespace has 1 to 255 characters");
     }
     if let Some(url) = &wish.url {
         check_url(url)?;
     }
-    for half in [&wish.username, &wish.password].into_iter().flatten().flatten() {
+    for half in [&wish.username, &wish.password]
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         check_mirror_account(half).map_err(OrgSettingsError::Invalid)?;
     }
-    for (name, proxy) in [("http_proxy", &wish.http_proxy), ("https_proxy", &wish.https_proxy)] {
+    for (name, proxy) in [
+        ("http_proxy", &wish.http_proxy),
+        ("https_proxy", &wish.https_proxy),
+    ] {
         if let Some(Some(proxy)) = proxy {
             let named = |reason| OrgSettingsError::Invalid(format!("{name}: {reason}"));
             check_proxy(proxy).map_err(named)?;
@@ -425,7 +445,11 @@ fn check_empty(tx: &ReadTx, place: &Place) -> Result<(), OrgSettingsError> {
     if !tx.repositories().list(id, None, 1)?.is_empty() {
         return Err(OrgSettingsError::HasRepositories);
     }
-    if !tx.immutability().list(PolicyScope::Namespace(id), 1)?.is_empty() {
+    if !tx
+        .immutability()
+        .list(PolicyScope::Namespace(id), 1)?
+        .is_empty()
+    {
         return Err(OrgSettingsError::HasImmutability);
     }
     let is_cache = place.record.kind != NamespaceKind::Organization;

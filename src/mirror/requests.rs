@@ -3,10 +3,10 @@
 //! Called by the doors of `api`. Each is one transition of the mirror's status, with its line of the usage log; a
 //! run under way notices by the generation that it is over.
 
+use super::Mirror;
 use super::fault::SettingsError;
 use super::settings::Place;
 use super::state::{cancelled, wanted};
-use super::Mirror;
 use crate::model::{MirrorStatus, Performer, RepositoryId, SyncState};
 use crate::store::WriteTx;
 
@@ -114,9 +114,15 @@ mod tests {
             assert_eq!(cancel(status(state)).is_some(), runs, "{state:?}");
         }
         let ended = cancel(status(SyncState::Syncing)).unwrap();
-        assert_eq!((ended.next, ended.retries_left, ended.generation), (None, 0, 1));
+        assert_eq!(
+            (ended.next, ended.retries_left, ended.generation),
+            (None, 0, 1)
+        );
         let again = sync_now(ended).unwrap();
-        assert_eq!((again.next, again.retries_left, again.generation), (None, 1, 2));
+        assert_eq!(
+            (again.next, again.retries_left, again.generation),
+            (None, 1, 2)
+        );
         let fresh = sync_now(status(SyncState::NeverRun)).unwrap();
         assert_eq!(fresh.retries_left, MIRROR_RETRIES);
         assert_eq!(fresh.next, Some(Timestamp::from_millis(5)));

@@ -152,7 +152,8 @@ impl Mirror {
         let before = before.await?.ok_or(SettingsError::Absent)?;
         let asked = self.asked(repository, wish)?;
         if asked.moves_source() {
-            self.judge_source(&asked.source(Some(&before.source))).await?;
+            self.judge_source(&asked.source(Some(&before.source)))
+                .await?;
         }
         let (mirror, by, now) = (self.clone(), by.clone(), self.now());
         let change = move |tx: &mut WriteTx<'_>| mirror.change_in(tx, repository, &asked, &by, now);
@@ -371,8 +372,7 @@ pub(super) fn check_place(tx: &ReadTx, place: &Place) -> Result<(), SettingsErro
     if tx.mirrors().of_organization(namespace)?.is_some() {
         return Err(SettingsError::OrganizationMirror);
     }
-    let is_cache =
-        !place.namespace.is_local() || tx.proxy_caches().record(namespace)?.is_some();
+    let is_cache = !place.namespace.is_local() || tx.proxy_caches().record(namespace)?.is_some();
     match is_cache {
         true => Err(SettingsError::Cache),
         false => Ok(()),
@@ -390,9 +390,7 @@ pub(super) fn robot(
         return Err(SettingsError::ForeignRobot);
     }
     let found = tx.robots().by_name(place.namespace_id(), name.short())?;
-    found
-        .map(|(id, _)| id)
-        .ok_or(SettingsError::UnknownRobot)
+    found.map(|(id, _)| id).ok_or(SettingsError::UnknownRobot)
 }
 
 /// The robot may write, if it may not yet.

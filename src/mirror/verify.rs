@@ -28,7 +28,9 @@ impl Mirror {
     /// # Errors
     /// [`OrgSettingsError::Absent`] if the organisation is no mirror; the store's.
     pub async fn verify(&self, namespace: NamespaceId) -> Result<Verified, OrgSettingsError> {
-        let record = self.store().read(|tx| tx.mirrors().of_organization(namespace));
+        let record = self
+            .store()
+            .read(|tx| tx.mirrors().of_organization(namespace));
         let record = record.await?.ok_or(OrgSettingsError::Absent)?;
         if self.is_offline() {
             return Ok(Err("no upstream is asked (OFFLINE)".to_owned()));
@@ -125,7 +127,10 @@ const fn paths(kind: OrgMirrorKind) -> &'static [&'static str] {
 fn url_of(registry: &str, path: &str, namespace: &str) -> Option<Url> {
     let mut url: Url = registry.parse().ok()?;
     let mut segments = url.path_segments_mut().ok()?;
-    segments.pop_if_empty().extend(path.split('/')).push(namespace);
+    segments
+        .pop_if_empty()
+        .extend(path.split('/'))
+        .push(namespace);
     drop(segments);
     Some(url)
 }

@@ -19,7 +19,9 @@ impl Mirror {
     fn check_robot(&self, by: &Performer) -> Result<(), Error> {
         match &by.actor {
             Actor::Robot { name, .. } if !self.inner.robots.admits(name) => {
-                let text = format!("{name} may not act: ROBOTS_DISALLOW is set; name it in ROBOTS_WHITELIST");
+                let text = format!(
+                    "{name} may not act: ROBOTS_DISALLOW is set; name it in ROBOTS_WHITELIST"
+                );
                 Err(Error::Setting(text))
             }
             _ => Ok(()),

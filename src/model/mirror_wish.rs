@@ -280,14 +280,21 @@ mod tests {
         for minutes in 0..1440 {
             assert_eq!(parse_minutes(&show_minutes(minutes)), Ok(minutes));
         }
-        for text in ["", "6:30", "24:01", "12:60", "12", "12:0", "-1:00", "+1:00", "a:b"] {
+        for text in [
+            "", "6:30", "24:01", "12:60", "12", "12:0", "-1:00", "+1:00", "a:b",
+        ] {
             assert!(parse_minutes(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn rates_are_numbers_or_sizes() {
-        for (text, bytes) in [("1048576", 1 << 20), ("10 MiB", 10 << 20), ("1 kB/s", 1000), ("0", 0)] {
+        for (text, bytes) in [
+            ("1048576", 1 << 20),
+            ("10 MiB", 10 << 20),
+            ("1 kB/s", 1000),
+            ("0", 0),
+        ] {
             assert_eq!(parse_rate(text), Ok(bytes), "{text}");
         }
         for text in ["fast", "10 Mbit", "-1"] {
@@ -298,13 +305,19 @@ mod tests {
     #[test]
     fn what_a_mirror_cannot_have_is_told() {
         let texts = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-        assert_eq!(check_mirror_architectures(&texts(&["amd64", "s390x"])), Ok(()));
+        assert_eq!(
+            check_mirror_architectures(&texts(&["amd64", "s390x"])),
+            Ok(())
+        );
         let told = check_mirror_architectures(&texts(&["amd64", "mips"])).unwrap_err();
         assert_eq!(told, "'mips' is not one of amd64, arm64, ppc64le, s390x");
         assert_eq!(check_mirror_globs(&texts(&["*.latest*", "[v]1?"])), Ok(()));
         assert!(check_mirror_globs(&texts(&["a", ""])).is_err());
         assert!(check_mirror_globs(&vec!["a".to_owned(); PATTERNS + 1]).is_err());
-        assert_eq!(check_mirror_platforms(&texts(&["linux/amd64", "linux/arm/v7"])), Ok(()));
+        assert_eq!(
+            check_mirror_platforms(&texts(&["linux/amd64", "linux/arm/v7"])),
+            Ok(())
+        );
         assert!(check_mirror_platforms(&texts(&["linux"])).is_err());
         assert!(check_mirror_deadline(299).is_err() && check_mirror_deadline(300).is_ok());
         assert!(check_mirror_interval(0).is_err() && check_mirror_interval(1).is_ok());

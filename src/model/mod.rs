@@ -52,9 +52,8 @@ pub use log_kind::LogKind;
 pub use manifest::ManifestRecord;
 pub use mirror::{
     BandwidthWindow, Deletion, DiscoveredRecord, MIRROR_LANES, MIRROR_RETRIES, MirrorOptions,
-    MirrorRecord,
-    MirrorReport, MirrorSource, MirrorStatus, MirrorTagRecord, OrgMirrorKind, OrgMirrorRecord,
-    SyncState, TagChoice,
+    MirrorRecord, MirrorReport, MirrorSource, MirrorStatus, MirrorTagRecord, OrgMirrorKind,
+    OrgMirrorRecord, SyncState, TagChoice,
 };
 pub use mirror_wish::{
     ConfiguredMirror, MIRROR_ARCHITECTURES, MIRROR_DEADLINE_S, MirrorMore, MirrorWish,

@@ -409,7 +409,8 @@ fn make(
         return Err(CacheError::Exists);
     }
     if tx.mirrors().of_organization(id)?.is_some() {
-        let text = "Cannot create proxy cache: organization is managed by organization-level mirroring";
+        let text =
+            "Cannot create proxy cache: organization is managed by organization-level mirroring";
         return Err(CacheError::Invalid(text.to_owned()));
     }
     if tx.proxy_caches().list(MOST)?.len() >= MOST {

@@ -233,7 +233,8 @@ impl Registry {
         state: RepositoryState,
     ) -> Result<(), Error> {
         let record = tx.repositories().record(id)?.ok_or(Error::NameUnknown)?;
-        tx.repositories().put(id, &RepositoryRecord { state, ..record })?;
+        tx.repositories()
+            .put(id, &RepositoryRecord { state, ..record })?;
         let registry = self.clone();
         tx.after_commit(move || registry.inner.hot.record_changed(id));
         Ok(())

@@ -63,23 +63,43 @@ async fn a_mirror_is_written_by_its_runs_only() {
     let stage = stage().await;
     create(&stage, wanted()).await;
     let repository = stage.ann().get("/repository/acme/app").await.json();
-    assert_eq!((&repository["state"], &repository["can_write"]), (&json!("MIRROR"), &json!(false)));
+    assert_eq!(
+        (&repository["state"], &repository["can_write"]),
+        (&json!("MIRROR"), &json!(false))
+    );
     let image = Image::small(9);
     for who in [Who::user("ann"), stage.site.robot("acme+other").await.1] {
-        let pushed = stage.site.push_blob_as(&who, "acme/app", &image.blobs()[0]).await;
-        assert!([401, 403, 405].contains(&pushed.status.as_u16()), "{}", pushed.text());
+        let pushed = stage
+            .site
+            .push_blob_as(&who, "acme/app", &image.blobs()[0])
+            .await;
+        assert!(
+            [401, 403, 405].contains(&pushed.status.as_u16()),
+            "{}",
+            pushed.text()
+        );
     }
     let owner = Who::user("ann");
-    let pushed = stage.site.push_blob_as(&owner, "acme/app", &image.blobs()[0]).await;
+    let pushed = stage
+        .site
+        .push_blob_as(&owner, "acme/app", &image.blobs()[0])
+        .await;
     assert_eq!(pushed.status, 405, "{}", pushed.text());
     let grants = "/repository/acme/app/permissions/user/acme+copier";
     assert_eq!(stage.ann().get(grants).await.json()["role"], "write");
     // What may be done there is said again as before.
     let state = json!({"state": "NORMAL"});
-    let set = stage.ann().put("/repository/acme/app/changestate", state).await;
+    let set = stage
+        .ann()
+        .put("/repository/acme/app/changestate", state)
+        .await;
     assert_eq!(set.status, 200, "{}", set.text());
     stage.site.push_as(&owner, "acme/app", "v2", &image).await;
-    assert_eq!(shown(&stage).await["sync_status"], "NEVER_RUN", "it is kept");
+    assert_eq!(
+        shown(&stage).await["sync_status"],
+        "NEVER_RUN",
+        "it is kept"
+    );
 }
 
 /// A robot that may do more keeps it.
@@ -87,7 +107,10 @@ async fn a_mirror_is_written_by_its_runs_only() {
 async fn a_robot_gets_no_less_than_it_had() {
     let stage = stage().await;
     let (id, _) = stage.site.robot("acme+chief").await;
-    stage.site.grant("acme/app", Grantee::Robot(id), Role::Admin).await;
+    stage
+        .site
+        .grant("acme/app", Grantee::Robot(id), Role::Admin)
+        .await;
     create(&stage, with(&json!({"robot_username": "acme+chief"}))).await;
     let grants = "/repository/acme/app/permissions/user/acme+chief";
     assert_eq!(stage.ann().get(grants).await.json()["role"], "admin");
@@ -104,41 +127,101 @@ async fn a_robot_gets_no_less_than_it_had() {
 #[tokio::test]
 async fn what_cannot_be_a_mirror_is_refused() {
     let stage = stage().await;
-    let robots = ["Could not find robot with specified username", "Invalid robot"];
+    let robots = [
+        "Could not find robot with specified username",
+        "Invalid robot",
+    ];
     let location = "The provided registry location is not allowed";
     for (more, said) in [
-        (json!({"sync_start_date": "tomorrow"}), "Incorrect DateTime format for sync_start_date."),
-        (json!({"sync_start_date": "2045-01-15"}), "Incorrect DateTime format for sync_start_date."),
-        (json!({"external_reference": ""}), "Empty string is an invalid repository location."),
+        (
+            json!({"sync_start_date": "tomorrow"}),
+            "Incorrect DateTime format for sync_start_date.",
+        ),
+        (
+            json!({"sync_start_date": "2045-01-15"}),
+            "Incorrect DateTime format for sync_start_date.",
+        ),
+        (
+            json!({"external_reference": ""}),
+            "Empty string is an invalid repository location.",
+        ),
         (json!({"external_reference": "alpine"}), "host/path"),
-        (json!({"external_reference": "127.0.0.1:4/org/app:v1"}), "leave the tag or digest out"),
-        (json!({"external_reference": "169.254.169.254/org/app"}), location),
-        (json!({"external_reference": "http://10.0.0.1/org/app"}), location),
-        (json!({"external_registry_config": {"proxy": {"https_proxy": "http://10.0.0.1:3128"}}}), location),
-        (json!({"external_registry_config": {"proxy": {"http_proxy": "squid"}}}), "http_proxy: it is no http://"),
+        (
+            json!({"external_reference": "127.0.0.1:4/org/app:v1"}),
+            "leave the tag or digest out",
+        ),
+        (
+            json!({"external_reference": "169.254.169.254/org/app"}),
+            location,
+        ),
+        (
+            json!({"external_reference": "http://10.0.0.1/org/app"}),
+            location,
+        ),
+        (
+            json!({"external_registry_config": {"proxy": {"https_proxy": "http://10.0.0.1:3128"}}}),
+            location,
+        ),
+        (
+            json!({"external_registry_config": {"proxy": {"http_proxy": "squid"}}}),
+            "http_proxy: it is no http://",
+        ),
         (json!({"robot_username": "acme+nobody"}), robots[0]),
         (json!({"robot_username": "ann"}), robots[0]),
         (json!({"robot_username": "umbra+copier"}), robots[1]),
-        (json!({"skopeo_timeout_interval": 299}), "skopeo_timeout_interval is 300 to"),
+        (
+            json!({"skopeo_timeout_interval": 299}),
+            "skopeo_timeout_interval is 300 to",
+        ),
         (json!({"sync_interval": 0}), "sync_interval is 1 to"),
         (json!({"sync_interval": -1}), "is not of type 'integer'"),
-        (json!({"architecture_filter": ["mips"]}), "'mips' is not one of amd64"),
-        (json!({"external_registry_password": "p"}), "Unable to set a new password without also"),
+        (
+            json!({"architecture_filter": ["mips"]}),
+            "'mips' is not one of amd64",
+        ),
+        (
+            json!({"external_registry_password": "p"}),
+            "Unable to set a new password without also",
+        ),
         (
             json!({"external_registry_username": null, "external_registry_password": "p"}),
             "Unable to delete username while setting a password.",
         ),
-        (json!({"root_rule": {"rule_kind": "tag_glob_csv", "rule_value": []}}), "at least one pattern"),
-        (json!({"root_rule": {"rule_kind": "regex", "rule_value": ["a"]}}), "rule_kind must be"),
-        (json!({"root_rule": {"rule_kind": "tag_glob_csv", "rule_value": [7]}}), "is a list of patterns"),
-        (json!({"entrepot": {"semver": "about 2"}}), "entrepot.semver:"),
+        (
+            json!({"root_rule": {"rule_kind": "tag_glob_csv", "rule_value": []}}),
+            "at least one pattern",
+        ),
+        (
+            json!({"root_rule": {"rule_kind": "regex", "rule_value": ["a"]}}),
+            "rule_kind must be",
+        ),
+        (
+            json!({"root_rule": {"rule_kind": "tag_glob_csv", "rule_value": [7]}}),
+            "is a list of patterns",
+        ),
+        (
+            json!({"entrepot": {"semver": "about 2"}}),
+            "entrepot.semver:",
+        ),
         (json!({"entrepot": {"cron": "* * *"}}), "entrepot.cron:"),
         (json!({"entrepot": {"newest": 0}}), "entrepot.newest:"),
-        (json!({"entrepot": {"deletion": "hide"}}), "entrepot.deletion:"),
-        (json!({"entrepot": {"deletion_cap_percent": 101}}), "entrepot.deletion_cap_percent:"),
-        (json!({"entrepot": {"platforms": ["linux"]}}), "entrepot.platforms:"),
+        (
+            json!({"entrepot": {"deletion": "hide"}}),
+            "entrepot.deletion:",
+        ),
+        (
+            json!({"entrepot": {"deletion_cap_percent": 101}}),
+            "entrepot.deletion_cap_percent:",
+        ),
+        (
+            json!({"entrepot": {"platforms": ["linux"]}}),
+            "entrepot.platforms:",
+        ),
         (json!({"entrepot": {"exclude": [""]}}), "entrepot.exclude:"),
-        (json!({"entrepot": {"excluded": []}}), "unknown field `excluded`"),
+        (
+            json!({"entrepot": {"excluded": []}}),
+            "unknown field `excluded`",
+        ),
         (
             json!({"entrepot": {"bandwidth": [{"from": "22", "until": "06:00", "bytes_per_second": 1}]}}),
             "entrepot.bandwidth: from:",
@@ -153,7 +236,13 @@ async fn what_cannot_be_a_mirror_is_refused() {
         assert_eq!(status, 400, "{more}: {}", refused.text());
         assert!(text.contains(said), "{more}: {text}");
     }
-    for field in ["external_reference", "sync_interval", "sync_start_date", "root_rule", "robot_username"] {
+    for field in [
+        "external_reference",
+        "sync_interval",
+        "sync_start_date",
+        "root_rule",
+        "robot_username",
+    ] {
         let mut body = wanted();
         body.as_object_mut().unwrap().remove(field);
         let refused = stage.ann().post(MIRROR, body).await;
@@ -176,17 +265,37 @@ async fn a_change_is_told_field_by_field() {
     assert_eq!(told, expected);
     for (body, changed, to) in [
         (json!({"is_enabled": false}), "is_enabled", json!(false)),
-        (json!({"external_reference": "127.0.0.1:4/o"}), "external_reference", json!("127.0.0.1:4/o")),
-        (json!({"robot_username": "acme+copier"}), "robot_username", json!("acme+copier")),
+        (
+            json!({"external_reference": "127.0.0.1:4/o"}),
+            "external_reference",
+            json!("127.0.0.1:4/o"),
+        ),
+        (
+            json!({"robot_username": "acme+copier"}),
+            "robot_username",
+            json!("acme+copier"),
+        ),
         (
             json!({"sync_start_date": "2045-02-15T12:00:00Z"}),
             "sync_start_date",
             json!("Wed, 15 Feb 2045 12:00:00 GMT"),
         ),
         (json!({"sync_interval": "60"}), "sync_interval", json!(60)),
-        (json!({"skopeo_timeout_interval": 600}), "skopeo_timeout_interval", json!(600)),
-        (json!({"architecture_filter": ["arm64"]}), "architecture_filter", json!(["arm64"])),
-        (json!({"external_registry_username": "u"}), "external_registry_username", json!("u")),
+        (
+            json!({"skopeo_timeout_interval": 600}),
+            "skopeo_timeout_interval",
+            json!(600),
+        ),
+        (
+            json!({"architecture_filter": ["arm64"]}),
+            "architecture_filter",
+            json!(["arm64"]),
+        ),
+        (
+            json!({"external_registry_username": "u"}),
+            "external_registry_username",
+            json!("u"),
+        ),
         (
             json!({"external_registry_username": "u", "external_registry_password": "zqpass"}),
             "external_registry_password",
@@ -197,8 +306,16 @@ async fn a_change_is_told_field_by_field() {
             "external_registry_password",
             json!(null),
         ),
-        (json!({"external_registry_config": {"verify_tls": false}}), "verify_tls", json!(false)),
-        (json!({"external_registry_config": {"unsigned_images": true}}), "unsigned_images", json!(true)),
+        (
+            json!({"external_registry_config": {"verify_tls": false}}),
+            "verify_tls",
+            json!(false),
+        ),
+        (
+            json!({"external_registry_config": {"unsigned_images": true}}),
+            "unsigned_images",
+            json!(true),
+        ),
         (
             json!({"external_registry_config": {"proxy": {"http_proxy": "http://127.0.0.1:1"}}}),
             "http_proxy",
@@ -209,36 +326,67 @@ async fn a_change_is_told_field_by_field() {
             "https_proxy",
             json!(null),
         ),
-        (json!({"external_registry_config": {"proxy": {"no_proxy": "x"}}}), "no_proxy", json!("x")),
+        (
+            json!({"external_registry_config": {"proxy": {"no_proxy": "x"}}}),
+            "no_proxy",
+            json!("x"),
+        ),
         (
             json!({"root_rule": {"rule_kind": "tag_glob_csv", "rule_value": ["a", "b"]}}),
             "mirror_rule",
             json!(["a", "b"]),
         ),
-        (json!({"entrepot": {"deletion": "archive"}}), "deletion", json!("archive")),
+        (
+            json!({"entrepot": {"deletion": "archive"}}),
+            "deletion",
+            json!("archive"),
+        ),
     ] {
         let answer = stage.ann().put(MIRROR, body.clone()).await;
-        assert_eq!((answer.status.as_u16(), answer.text()), (201, "\"\"\n"), "{body}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.text()),
+            (201, "\"\"\n"),
+            "{body}"
+        );
         let told = stage.told(LogKind::RepoMirrorConfigChanged).await;
-        assert_eq!((&told["changed"], &told["to"]), (&json!(changed), &to), "{body}");
+        assert_eq!(
+            (&told["changed"], &told["to"]),
+            (&json!(changed), &to),
+            "{body}"
+        );
         assert!(!told.to_string().contains("zqpass"));
     }
     let view = shown(&stage).await;
     assert_eq!(view["sync_interval"], 60);
     assert_eq!(view["external_registry_username"], Value::Null);
-    assert_eq!(view["external_registry_config"]["proxy"]["http_proxy"], "http://127.0.0.1:1");
+    assert_eq!(
+        view["external_registry_config"]["proxy"]["http_proxy"],
+        "http://127.0.0.1:1"
+    );
     assert_eq!(view["sync_start_date"], "2045-02-15T12:00:00Z");
-    stage.ann().post(&format!("{MIRROR}/sync-now"), Value::Null).await;
+    stage
+        .ann()
+        .post(&format!("{MIRROR}/sync-now"), Value::Null)
+        .await;
     let told = stage.told(LogKind::RepoMirrorConfigChanged).await;
-    assert_eq!((&told["changed"], &told["to"]), (&json!("sync_status"), &json!("SYNC_NOW")));
-    stage.ann().post(&format!("{MIRROR}/sync-cancel"), Value::Null).await;
+    assert_eq!(
+        (&told["changed"], &told["to"]),
+        (&json!("sync_status"), &json!("SYNC_NOW"))
+    );
+    stage
+        .ann()
+        .post(&format!("{MIRROR}/sync-cancel"), Value::Null)
+        .await;
     let told = stage.told(LogKind::RepoMirrorConfigChanged).await;
     assert_eq!(told["to"], "SYNC_CANCEL");
     // A new start takes it out of its rest.
     let body = json!({"sync_start_date": "2045-03-15T12:00:00Z"});
     assert_eq!(stage.ann().put(MIRROR, body).await.status, 201);
     let view = shown(&stage).await;
-    assert_eq!((&view["sync_status"], &view["sync_retries_remaining"]), (&json!("NEVER_RUN"), &json!(3)));
+    assert_eq!(
+        (&view["sync_status"], &view["sync_retries_remaining"]),
+        (&json!("NEVER_RUN"), &json!(3))
+    );
 }
 
 /// What Quay's mirrors do not have is shown where it differs from the defaults, and only there.
@@ -265,7 +413,10 @@ async fn what_quay_does_not_have_stands_in_an_object_of_its_own() {
     expected["bandwidth"][0]["bytes_per_second"] = (10 << 20).into();
     let view = shown(&stage).await;
     assert_eq!(view["entrepot"], expected);
-    assert_eq!(view["sync_start_date"], "2045-01-16T02:30:00Z", "by the calendar behind the start");
+    assert_eq!(
+        view["sync_start_date"], "2045-01-16T02:30:00Z",
+        "by the calendar behind the start"
+    );
     let back = json!({"entrepot": {
         "exclude": [], "semver": null, "newest": null, "cron": null, "deletion": "delete",
         "deletion_cap_percent": 100, "bandwidth": [], "platforms": [], "referrers": true,
@@ -283,7 +434,10 @@ async fn without_the_feature_there_are_no_mirrors() {
         (Method::POST, MIRROR.to_owned()),
         (Method::POST, format!("{MIRROR}/sync-now")),
         (Method::GET, format!("{MIRROR}/tags")),
-        (Method::GET, "/repository/mirror/health?namespace=acme".to_owned()),
+        (
+            Method::GET,
+            "/repository/mirror/health?namespace=acme".to_owned(),
+        ),
     ] {
         let body = (method == Method::POST).then(wanted);
         let answer = stage.ann().send(method, &path, body).await;
@@ -295,7 +449,8 @@ async fn without_the_feature_there_are_no_mirrors() {
 #[tokio::test]
 async fn a_mirror_is_its_owners() {
     let stage = stage().await;
-    let account = json!({"external_registry_username": "zquser", "external_registry_password": "zqpass"});
+    let account =
+        json!({"external_registry_username": "zquser", "external_registry_password": "zqpass"});
     create(&stage, with(&account)).await;
     let before = shown(&stage).await;
     assert!(!before.to_string().contains("zqpass"));
@@ -309,8 +464,14 @@ async fn a_mirror_is_its_owners() {
         (Method::GET, "/tags"),
     ] {
         let body = (method != Method::GET).then(wanted);
-        let there = stage.bob().send(method.clone(), &format!("{MIRROR}{path}"), body.clone()).await;
-        let not_there = stage.bob().send(method, &format!("{missing}{path}"), body).await;
+        let there = stage
+            .bob()
+            .send(method.clone(), &format!("{MIRROR}{path}"), body.clone())
+            .await;
+        let not_there = stage
+            .bob()
+            .send(method, &format!("{missing}{path}"), body)
+            .await;
         assert_eq!(there.status, 403, "{path}: {}", there.text());
         assert_eq!(there.json(), not_there.json(), "{path}");
     }
@@ -318,7 +479,10 @@ async fn a_mirror_is_its_owners() {
     let health = "/repository/mirror/health?namespace=";
     let there = stage.bob().get(&format!("{health}acme")).await;
     let not_there = stage.bob().get(&format!("{health}nosuch")).await;
-    assert_eq!((there.status.as_u16(), there.json()), (403, not_there.json()));
+    assert_eq!(
+        (there.status.as_u16(), there.json()),
+        (403, not_there.json())
+    );
 }
 
 /// A deleted repository leaves nothing of its mirror, and neither does a deleted organisation.
@@ -342,13 +506,25 @@ async fn what_is_deleted_leaves_no_mirror() {
 async fn a_repository_that_is_no_mirror_any_more_ends_its_run() {
     let stage = stage().await;
     create(&stage, wanted()).await;
-    stage.ann().post(&format!("{MIRROR}/sync-now"), Value::Null).await;
+    stage
+        .ann()
+        .post(&format!("{MIRROR}/sync-now"), Value::Null)
+        .await;
     let state = json!({"state": "READ_ONLY"});
-    let set = stage.ann().put("/repository/acme/app/changestate", state).await;
+    let set = stage
+        .ann()
+        .put("/repository/acme/app/changestate", state)
+        .await;
     assert_eq!(set.status, 200);
     let view = shown(&stage).await;
-    assert_eq!((&view["sync_status"], &view["sync_start_date"]), (&json!("FAIL"), &json!("2045-01-15T12:00:00Z")));
-    let cancel = stage.ann().post(&format!("{MIRROR}/sync-cancel"), Value::Null).await;
+    assert_eq!(
+        (&view["sync_status"], &view["sync_start_date"]),
+        (&json!("FAIL"), &json!("2045-01-15T12:00:00Z"))
+    );
+    let cancel = stage
+        .ann()
+        .post(&format!("{MIRROR}/sync-cancel"), Value::Null)
+        .await;
     assert_eq!(cancel.status, 404, "there is nothing to be ended");
 }
 
@@ -369,7 +545,10 @@ async fn a_run_that_is_wanted_fills_the_mirror() {
         "root_rule": {"rule_kind": "tag_glob_csv", "rule_value": ["*.latest*"]},
     }));
     assert_eq!(stage.ann().post(path, body).await.status, 201);
-    let wanted = stage.ann().post(&format!("{path}/sync-now"), Value::Null).await;
+    let wanted = stage
+        .ann()
+        .post(&format!("{path}/sync-now"), Value::Null)
+        .await;
     assert_eq!((wanted.status.as_u16(), wanted.text()), (204, ""));
     let id = stage.site.repository_id("acme/copy").await;
     // The server's own loop may be quicker.
@@ -381,18 +560,34 @@ async fn a_run_that_is_wanted_fills_the_mirror() {
     })
     .await;
     let view = stage.ann().get(path).await.json();
-    assert_eq!((&view["sync_retries_remaining"], &view["sync_expiration_date"]), (&json!(3), &Value::Null));
-    assert_eq!(view["sync_start_date"], "2045-01-15T12:00:00Z", "the schedule stays");
+    assert_eq!(
+        (
+            &view["sync_retries_remaining"],
+            &view["sync_expiration_date"]
+        ),
+        (&json!(3), &Value::Null)
+    );
+    assert_eq!(
+        view["sync_start_date"], "2045-01-15T12:00:00Z",
+        "the schedule stays"
+    );
     let results = stage.ann().get(&format!("{path}/tags")).await.json();
     assert_eq!(results["run"]["copied"], 1, "{results}");
     assert_eq!(results["tags"][0]["name"], "v1.latest-3");
     assert_eq!(results["tags"][0]["status"], "copied");
-    assert_eq!(results["tags"][0]["manifest_digest"], image.digest().to_string());
+    assert_eq!(
+        results["tags"][0]["manifest_digest"],
+        image.digest().to_string()
+    );
     let tags = stage.ann().get("/repository/acme/copy/tag/").await.json();
     assert_eq!(tags["tags"].as_array().unwrap().len(), 1);
     assert_eq!(tags["tags"][0]["name"], "v1.latest-3");
     let plan = stage.ann().get(&format!("{path}/plan")).await.json();
-    assert_eq!((&plan["unchanged"], &plan["copied"]), (&json!(1), &json!(0)), "{plan}");
+    assert_eq!(
+        (&plan["unchanged"], &plan["copied"]),
+        (&json!(1), &json!(0)),
+        "{plan}"
+    );
 }
 
 /// SC-067: where robots may not act, a run fails and names the setting.
@@ -405,9 +600,20 @@ async fn a_run_without_robots_fails_by_the_name_of_the_setting() {
     })
     .await;
     stage.site.robot("acme+copier").await;
-    create(&stage, with(&json!({"external_reference": format!("http://{}/org/app", origin.address())}))).await;
+    create(
+        &stage,
+        with(&json!({"external_reference": format!("http://{}/org/app", origin.address())})),
+    )
+    .await;
     let id = stage.site.repository_id("acme/app").await;
-    assert_eq!(stage.ann().post(&format!("{MIRROR}/sync-now"), Value::Null).await.status, 204);
+    assert_eq!(
+        stage
+            .ann()
+            .post(&format!("{MIRROR}/sync-now"), Value::Null)
+            .await
+            .status,
+        204
+    );
     let _ = stage.site.app().mirror().run(id).await;
     soon("the end of the run", async {
         while shown(&stage).await["sync_status"] != "FAIL" {
@@ -442,7 +648,11 @@ async fn what_runs_came_to_is_told_in_pages() {
     stage.site.registry().store().write(put).await.unwrap();
     let (mut names, mut next) = (Vec::new(), String::new());
     loop {
-        let page = stage.ann().get(&format!("{MIRROR}/tags?limit=2{next}")).await.json();
+        let page = stage
+            .ann()
+            .get(&format!("{MIRROR}/tags?limit=2{next}"))
+            .await
+            .json();
         for tag in page["tags"].as_array().unwrap() {
             assert_eq!((&tag["status"], &tag["run"]), (&json!("failed"), &json!(1)));
             names.push(tag["name"].as_str().unwrap().to_owned());
@@ -470,14 +680,26 @@ async fn failing_mirrors_are_told_by_their_health() {
         tx.mirrors().put_status(id, &status)
     };
     stage.site.registry().store().write(fail).await.unwrap();
-    let health = stage.ann().get("/repository/mirror/health?namespace=acme").await;
+    let health = stage
+        .ann()
+        .get("/repository/mirror/health?namespace=acme")
+        .await;
     assert_eq!(health.status, 503);
     let told = health.json();
-    assert_eq!((&told["healthy"], &told["workers"]["status"]), (&json!(false), &json!("healthy")));
+    assert_eq!(
+        (&told["healthy"], &told["workers"]["status"]),
+        (&json!(false), &json!("healthy"))
+    );
     let issues = told["issues"].as_array().unwrap();
     assert_eq!(issues[0]["severity"], "critical");
-    assert_eq!(issues[0]["message"], "100.0% of repositories are failing (threshold: 20.0%)");
-    assert_eq!(issues[1]["message"], "Repository acme/app has exhausted all retry attempts");
+    assert_eq!(
+        issues[0]["message"],
+        "100.0% of repositories are failing (threshold: 20.0%)"
+    );
+    assert_eq!(
+        issues[1]["message"],
+        "Repository acme/app has exhausted all retry attempts"
+    );
     let root = stage.site.superuser("root").await;
     let root = stage.site.oauth_token(root, "super:user").await;
     let all = stage.site.api(&root).get("/superuser/mirror/health").await;
@@ -496,7 +718,8 @@ async fn a_configured_mirror_is_made_shown_and_not_changed_by_the_api() {
             name: "config.yaml".to_owned(),
             text: text.to_owned(),
         };
-        let loaded = entrepot::config::Config::load(source, &Default::default(), &Default::default());
+        let loaded =
+            entrepot::config::Config::load(source, &Default::default(), &Default::default());
         loaded.unwrap().0.mirrors
     };
     let configured = read(mirrors);
@@ -506,14 +729,40 @@ async fn a_configured_mirror_is_made_shown_and_not_changed_by_the_api() {
     })
     .await;
     let id = stage.site.repository_id("nightly/tools/jq").await;
-    let grants = stage.site.accounts().list_grants(id, None, 10).await.unwrap();
+    let grants = stage
+        .site
+        .accounts()
+        .list_grants(id, None, 10)
+        .await
+        .unwrap();
     assert_eq!(grants.len(), 1, "the robot's");
-    let (id, _) = stage.site.registry().namespace(&"nightly".parse().unwrap()).await.unwrap().unwrap();
-    let ann = stage.site.accounts().user_by_name("ann").await.unwrap().unwrap().0;
-    let team = stage.site.team(id, "keepers", entrepot::model::TeamRole::Admin, &[]).await;
+    let (id, _) = stage
+        .site
+        .registry()
+        .namespace(&"nightly".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    let ann = stage
+        .site
+        .accounts()
+        .user_by_name("ann")
+        .await
+        .unwrap()
+        .unwrap()
+        .0;
+    let team = stage
+        .site
+        .team(id, "keepers", entrepot::model::TeamRole::Admin, &[])
+        .await;
     let by = Performer::SYSTEM;
     let member = entrepot::model::Member::User(ann);
-    stage.site.accounts().add_member(team, member, &by).await.unwrap();
+    stage
+        .site
+        .accounts()
+        .add_member(team, member, &by)
+        .await
+        .unwrap();
     let path = "/repository/nightly/tools/jq/mirror";
     let view = stage.ann().get(path).await.json();
     assert_eq!(view["external_reference"], "127.0.0.1:4/org/jq", "{view}");
@@ -523,12 +772,21 @@ async fn a_configured_mirror_is_made_shown_and_not_changed_by_the_api() {
     let refused = stage.ann().put(path, json!({"is_enabled": false})).await;
     let (status, said) = refusal(&refused);
     assert_eq!(status, 400);
-    assert!(said.contains("nightly/tools/jq") && said.contains("MIRRORS"), "{said}");
-    let now = stage.ann().post(&format!("{path}/sync-now"), Value::Null).await;
+    assert!(
+        said.contains("nightly/tools/jq") && said.contains("MIRRORS"),
+        "{said}"
+    );
+    let now = stage
+        .ann()
+        .post(&format!("{path}/sync-now"), Value::Null)
+        .await;
     assert_eq!(now.status, 204, "runs are wanted as of any mirror");
     let mirror = stage.site.app().mirror();
     let same = mirror.configure(&configured).await.unwrap();
-    assert!(same.changed.is_empty() && same.removed.is_empty(), "{same:?}");
+    assert!(
+        same.changed.is_empty() && same.removed.is_empty(),
+        "{same:?}"
+    );
     let done = mirror.configure(&[]).await.unwrap();
     assert_eq!(done.removed, ["nightly/tools/jq"]);
     let view = stage.ann().get(path).await.json();

@@ -16,7 +16,14 @@ const MIRROR: &str = "/organization/copies/mirror";
 /// ann's organisation `copies`, which is empty, with a robot.
 async fn stage_with(adjust: impl FnOnce(&mut entrepot::config::Config)) -> Stage {
     let stage = Stage::with(adjust).await;
-    let ann = stage.site.accounts().user_by_name("ann").await.unwrap().unwrap().0;
+    let ann = stage
+        .site
+        .accounts()
+        .user_by_name("ann")
+        .await
+        .unwrap()
+        .unwrap()
+        .0;
     stage.site.organization("copies", Some(ann)).await;
     stage.site.robot("copies+copier").await;
     stage
@@ -52,13 +59,19 @@ async fn create(stage: &Stage) {
 
 fn detail(answer: &Answer) -> String {
     assert_eq!(answer.status, 400, "{}", answer.text());
-    answer.json()["detail"].as_str().unwrap_or_default().to_owned()
+    answer.json()["detail"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Makes what a look at the source would: a row, and a repository in the state ORG_MIRROR.
 async fn discover(site: &Site, name: &str, state: SyncState) {
     let registry = site.registry();
-    let found = registry.namespace(&"copies".parse().unwrap()).await.unwrap();
+    let found = registry
+        .namespace(&"copies".parse().unwrap())
+        .await
+        .unwrap();
     let (namespace, _) = found.unwrap();
     let name: entrepot::oci::RepositoryName = name.parse().unwrap();
     let (visibility, by) = (Visibility::Public, Performer::SYSTEM);
@@ -84,24 +97,66 @@ async fn discover(site: &Site, name: &str, state: SyncState) {
 async fn what_cannot_be_a_mirror_is_refused() {
     let stage = stage().await;
     for (more, said) in [
-        (json!({"external_registry_type": "docker"}), "'docker' is not one of ['harbor', 'quay']"),
-        (json!({"visibility": "secret"}), "'secret' is not one of ['public', 'private']"),
-        (json!({"robot_username": "acme+copier"}), "Robot account must belong to the organization"),
-        (json!({"robot_username": "copies+nobody"}), "Invalid robot account: copies+nobody"),
-        (json!({"robot_username": "ann"}), "Invalid robot account: ann"),
+        (
+            json!({"external_registry_type": "docker"}),
+            "'docker' is not one of ['harbor', 'quay']",
+        ),
+        (
+            json!({"visibility": "secret"}),
+            "'secret' is not one of ['public', 'private']",
+        ),
+        (
+            json!({"robot_username": "acme+copier"}),
+            "Robot account must belong to the organization",
+        ),
+        (
+            json!({"robot_username": "copies+nobody"}),
+            "Invalid robot account: copies+nobody",
+        ),
+        (
+            json!({"robot_username": "ann"}),
+            "Invalid robot account: ann",
+        ),
         (
             json!({"sync_start_date": "soon"}),
             "Invalid sync_start_date format. Use ISO 8601: YYYY-MM-DDTHH:MM:SSZ",
         ),
-        (json!({"sync_interval": 59}), "sync_interval must be at least 60 seconds"),
-        (json!({"skopeo_timeout": 29}), "skopeo_timeout must be between 30 and 3600 seconds"),
-        (json!({"skopeo_timeout": 3601}), "skopeo_timeout must be between 30 and 3600 seconds"),
-        (json!({"external_registry_url": "https://10.0.0.1"}), "The provided registry URL is not allowed"),
-        (json!({"external_registry_url": "https://169.254.169.254/"}), "The provided registry URL is not allowed"),
-        (json!({"external_registry_url": "file:///etc"}), "external_registry_url is an http"),
-        (json!({"external_registry_url": "https://me:zq@127.0.0.1"}), "external_registry_url is an http"),
-        (json!({"external_namespace": "n".repeat(256)}), "external_namespace has 1 to 255 characters"),
-        (json!({"repository_filters": [""]}), "repository_filters: a pattern is empty"),
+        (
+            json!({"sync_interval": 59}),
+            "sync_interval must be at least 60 seconds",
+        ),
+        (
+            json!({"skopeo_timeout": 29}),
+            "skopeo_timeout must be between 30 and 3600 seconds",
+        ),
+        (
+            json!({"skopeo_timeout": 3601}),
+            "skopeo_timeout must be between 30 and 3600 seconds",
+        ),
+        (
+            json!({"external_registry_url": "https://10.0.0.1"}),
+            "The provided registry URL is not allowed",
+        ),
+        (
+            json!({"external_registry_url": "https://169.254.169.254/"}),
+            "The provided registry URL is not allowed",
+        ),
+        (
+            json!({"external_registry_url": "file:///etc"}),
+            "external_registry_url is an http",
+        ),
+        (
+            json!({"external_registry_url": "https://me:zq@127.0.0.1"}),
+            "external_registry_url is an http",
+        ),
+        (
+            json!({"external_namespace": "n".repeat(256)}),
+            "external_namespace has 1 to 255 characters",
+        ),
+        (
+            json!({"repository_filters": [""]}),
+            "repository_filters: a pattern is empty",
+        ),
     ] {
         let text = detail(&stage.ann().post(MIRROR, with(&more)).await);
         assert!(text.starts_with(said), "{more}: {text}");
@@ -125,11 +180,22 @@ async fn such_an_organisation_holds_nothing_else() {
     let text = detail(&api.post("/organization/acme/mirror", of_acme).await);
     assert!(text.contains("already contains repositories"), "{text}");
     let policies = "/organization/copies/immutabilitypolicy/";
-    let policy = api.post(policies, json!({"tagPattern": "v.*"})).await.json();
+    let policy = api
+        .post(policies, json!({"tagPattern": "v.*"}))
+        .await
+        .json();
     let text = detail(&api.post(MIRROR, wanted()).await);
-    assert!(text.contains("has immutability policies configured"), "{text}");
+    assert!(
+        text.contains("has immutability policies configured"),
+        "{text}"
+    );
     let uuid = policy["uuid"].as_str().unwrap();
-    assert!(api.delete(&format!("{policies}{uuid}")).await.status.is_success());
+    assert!(
+        api.delete(&format!("{policies}{uuid}"))
+            .await
+            .status
+            .is_success()
+    );
     let cache = "/organization/copies/proxycache";
     let upstream = json!({"upstream_registry": "127.0.0.1:4", "insecure": true});
     assert_eq!(api.post(cache, upstream.clone()).await.status, 201);
@@ -146,12 +212,23 @@ async fn such_an_organisation_holds_nothing_else() {
         "Cannot create repository: organization is managed by organization-level mirroring";
     assert_eq!(text, expected);
     let owner = Who::user("ann");
-    let pushed = stage.site.push_blob_as(&owner, "copies/own", &stage.image.blobs()[0]).await;
+    let pushed = stage
+        .site
+        .push_blob_as(&owner, "copies/own", &stage.image.blobs()[0])
+        .await;
     assert_eq!(pushed.status, 405, "{}", pushed.text());
     discover(&stage.site, "found", SyncState::Success).await;
-    let pushed = stage.site.push_blob_as(&owner, "copies/found", &stage.image.blobs()[0]).await;
+    let pushed = stage
+        .site
+        .push_blob_as(&owner, "copies/found", &stage.image.blobs()[0])
+        .await;
     assert_eq!(pushed.status, 405, "{}", pushed.text());
-    let state = api.put("/repository/copies/found/changestate", json!({"state": "NORMAL"})).await;
+    let state = api
+        .put(
+            "/repository/copies/found/changestate",
+            json!({"state": "NORMAL"}),
+        )
+        .await;
     let text = detail(&state);
     assert!(text.contains("organization-level mirroring"), "{text}");
     let own = json!({
@@ -183,16 +260,28 @@ async fn what_was_found_is_listed_and_kept() {
     let list = |query: &'static str| {
         let stage = &stage;
         async move {
-            let list = stage.ann().get(&format!("{MIRROR}/repositories{query}")).await.json();
+            let list = stage
+                .ann()
+                .get(&format!("{MIRROR}/repositories{query}"))
+                .await
+                .json();
             let names = list["repositories"].as_array().unwrap().iter();
-            let names: Vec<String> = names.map(|it| it["name"].as_str().unwrap().to_owned()).collect();
+            let names: Vec<String> = names
+                .map(|it| it["name"].as_str().unwrap().to_owned())
+                .collect();
             (names.join(","), list)
         }
     };
     let (names, page) = list("?limit=2").await;
     assert_eq!(names, "app,base/image");
-    assert_eq!((&page["total"], &page["has_next"]), (&json!(3), &json!(true)));
-    assert_eq!(page["repositories"][1]["quay_repository"], "copies/base/image");
+    assert_eq!(
+        (&page["total"], &page["has_next"]),
+        (&json!(3), &json!(true))
+    );
+    assert_eq!(
+        page["repositories"][1]["quay_repository"],
+        "copies/base/image"
+    );
     assert_eq!(page["repositories"][1]["sync_status"], "FAIL");
     let (names, page) = list("?limit=2&page=2").await;
     assert_eq!((names.as_str(), &page["has_next"]), ("old", &json!(false)));
@@ -200,7 +289,10 @@ async fn what_was_found_is_listed_and_kept() {
     assert_eq!((names.as_str(), &page["total"]), ("old", &json!(1)));
     assert_eq!(list("?limit=9999&page=0").await.1["limit"], 500);
 
-    assert_eq!(stage.ann().delete("/repository/copies/old").await.status, 204);
+    assert_eq!(
+        stage.ann().delete("/repository/copies/old").await.status,
+        204
+    );
     assert_eq!(list("").await.0, "app,base/image");
     let deleted = stage.ann().delete(MIRROR).await;
     assert_eq!((deleted.status.as_u16(), deleted.text()), (204, ""));
@@ -208,10 +300,19 @@ async fn what_was_found_is_listed_and_kept() {
     assert_eq!(told["external_reference"], "https://127.0.0.1:4/upstream");
     for name in ["app", "base/image"] {
         let id = stage.site.repository_id(&format!("copies/{name}")).await;
-        let record = stage.site.registry().repository_record(id).await.unwrap().unwrap();
+        let record = stage
+            .site
+            .registry()
+            .repository_record(id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(record.state, RepositoryState::Normal, "{name}");
     }
-    stage.site.push_as(&Who::user("ann"), "copies/app", "own", &stage.image).await;
+    stage
+        .site
+        .push_as(&Who::user("ann"), "copies/app", "own", &stage.image)
+        .await;
     assert_eq!(stage.ann().delete(MIRROR).await.status, 404);
 }
 
@@ -233,21 +334,36 @@ async fn each_act_has_its_line() {
     let body = json!({"external_namespace": "other", "is_enabled": true});
     assert_eq!(stage.ann().put(MIRROR, body).await.status, 200);
     let told = stage.told(LogKind::OrgMirrorConfigChanged).await;
-    assert_eq!(told["updated_fields"], json!(["external_namespace", "is_enabled"]));
-    assert_eq!(told["old_external_reference"], "https://127.0.0.1:4/upstream");
+    assert_eq!(
+        told["updated_fields"],
+        json!(["external_namespace", "is_enabled"])
+    );
+    assert_eq!(
+        told["old_external_reference"],
+        "https://127.0.0.1:4/upstream"
+    );
     assert_eq!(told["external_reference"], "https://127.0.0.1:4/other");
     for (act, kind) in [
         ("sync-now", LogKind::OrgMirrorSyncNowRequested),
         ("sync-cancel", LogKind::OrgMirrorSyncCancelled),
     ] {
-        let done = stage.ann().post(&format!("{MIRROR}/{act}"), Value::Null).await;
+        let done = stage
+            .ann()
+            .post(&format!("{MIRROR}/{act}"), Value::Null)
+            .await;
         assert_eq!((done.status.as_u16(), done.text()), (204, ""));
         let told = stage.told(kind).await;
         assert_eq!(told["external_reference"], "https://127.0.0.1:4/other");
     }
     let view = stage.ann().get(MIRROR).await.json();
-    assert_eq!((&view["sync_status"], &view["sync_start_date"]), (&json!("CANCEL"), &Value::Null));
-    assert_eq!(view["external_registry_type"], "quay", "it stays what it is");
+    assert_eq!(
+        (&view["sync_status"], &view["sync_start_date"]),
+        (&json!("CANCEL"), &Value::Null)
+    );
+    assert_eq!(
+        view["external_registry_type"], "quay",
+        "it stays what it is"
+    );
 }
 
 /// AZ-06: of another tenant's mirror nothing is told, and it is not moved.
@@ -267,7 +383,10 @@ async fn a_mirror_is_its_organisations() {
         (Method::POST, "/verify"),
     ] {
         let body = (method != Method::GET).then(wanted);
-        let answer = stage.bob().send(method, &format!("{MIRROR}{path}"), body).await;
+        let answer = stage
+            .bob()
+            .send(method, &format!("{MIRROR}{path}"), body)
+            .await;
         assert_eq!(answer.status, 403, "{path}: {}", answer.text());
     }
     assert_eq!(stage.ann().get(MIRROR).await.json(), before);
@@ -290,19 +409,33 @@ async fn verifying_asks_the_source() {
     let token = source.oauth_token(owner, SCOPES).await;
     let stage = stage_with(|_| {}).await;
     let url = source.url("");
-    let body = with(&json!({"external_registry_url": url, "external_registry_username": "t",
-                            "external_registry_password": token}));
+    let body = with(
+        &json!({"external_registry_url": url, "external_registry_username": "t",
+                            "external_registry_password": token}),
+    );
     let made = stage.ann().post(MIRROR, body).await;
     assert_eq!(made.status, 201, "{}", made.text());
     let verify = format!("{MIRROR}/verify");
     let verified = stage.ann().post(&verify, Value::Null).await;
     let expected = json!({"success": true, "message": "Connection successful"});
     assert_eq!(verified.json(), expected);
-    let put = stage.ann().put(MIRROR, json!({"external_namespace": "nosuch"})).await;
+    let put = stage
+        .ann()
+        .put(MIRROR, json!({"external_namespace": "nosuch"}))
+        .await;
     assert_eq!(put.status, 200);
     let verified = stage.ann().post(&verify, Value::Null).await.json();
-    assert_eq!((&verified["success"], &verified["message"]), (&json!(false), &json!("Namespace 'nosuch' not found")));
-    let put = stage.ann().put(MIRROR, json!({"external_registry_url": "http://127.0.0.1:4"})).await;
+    assert_eq!(
+        (&verified["success"], &verified["message"]),
+        (&json!(false), &json!("Namespace 'nosuch' not found"))
+    );
+    let put = stage
+        .ann()
+        .put(
+            MIRROR,
+            json!({"external_registry_url": "http://127.0.0.1:4"}),
+        )
+        .await;
     assert_eq!(put.status, 200);
     let verified = stage.ann().post(&verify, Value::Null).await.json();
     assert_eq!(verified["success"], false);

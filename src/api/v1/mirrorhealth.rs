@@ -231,11 +231,13 @@ fn told(issue: &MirrorIssue, named: bool) -> (&'static str, String) {
             let text = format!("{active} of {configured} mirror workers are active");
             ("critical", text)
         }
-        MirrorIssue::Exhausted { name } => {
-            ("error", format!("{} has exhausted all retry attempts", whose(name)))
-        }
-        MirrorIssue::Late { name } => {
-            ("warning", format!("{} hasn't synced in over 24 hours", whose(name)))
-        }
+        MirrorIssue::Exhausted { name } => (
+            "error",
+            format!("{} has exhausted all retry attempts", whose(name)),
+        ),
+        MirrorIssue::Late { name } => (
+            "warning",
+            format!("{} hasn't synced in over 24 hours", whose(name)),
+        ),
     }
 }

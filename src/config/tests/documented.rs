@@ -67,7 +67,9 @@ fn every_key_stands_in_the_manual_as_the_table_has_it() {
 #[test]
 fn every_key_of_an_entry_stands_in_both() {
     let caches = upstreams::KEYS.iter();
-    let mirrors = registry_mirrors::KEYS.iter().chain(mirrors::ALL_KEYS.iter().copied().flatten());
+    let mirrors = registry_mirrors::KEYS
+        .iter()
+        .chain(mirrors::ALL_KEYS.iter().copied().flatten());
     for key in caches.chain(mirrors) {
         assert!(MANUAL.contains(&format!("\n| `{key}` |")), "{key}");
         assert!(REFERENCE.contains(key), "{key}");

@@ -4,6 +4,7 @@ mod broken;
 mod defaults;
 mod documented;
 mod local;
+mod mirrors;
 mod overrides;
 mod people;
 mod prune;

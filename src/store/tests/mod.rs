@@ -3,6 +3,7 @@
 mod faults;
 mod inbox;
 mod logs;
+mod mirrors;
 mod model;
 mod nouns;
 mod oauth;

@@ -73,19 +73,30 @@ async fn mirrors_answer_as_documented() {
     guide.ask(ann, &create, least()).await.refuses(409, &exists);
 
     let cancel = format!("POST {MIRROR}/sync-cancel");
-    guide.ask(ann, &cancel, Value::Null).await.refuses(404, &missing);
+    guide
+        .ask(ann, &cancel, Value::Null)
+        .await
+        .refuses(404, &missing);
     let now = format!("POST {MIRROR}/sync-now");
     guide.ask(ann, &now, Value::Null).await.says(204, "");
     let status = |state: &str, more: Value| {
         let mut view = view();
         view["sync_status"] = state.into();
-        view.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        view.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         view
     };
-    guide.get(ann, MIRROR).await.is(200, &status("SYNC_NOW", json!({})));
+    guide
+        .get(ann, MIRROR)
+        .await
+        .is(200, &status("SYNC_NOW", json!({})));
     guide.ask(ann, &cancel, Value::Null).await.says(204, "");
     let rests = json!({"sync_start_date": null, "sync_retries_remaining": 0});
-    guide.get(ann, MIRROR).await.is(200, &status("CANCEL", rests.clone()));
+    guide
+        .get(ann, MIRROR)
+        .await
+        .is(200, &status("CANCEL", rests.clone()));
 
     let change = format!("PUT {MIRROR}");
     let body = json!({"is_enabled": false});
@@ -103,7 +114,10 @@ async fn mirrors_answer_as_documented() {
         },
         "tags": [],
     });
-    guide.get(ann, &format!("{MIRROR}/tags")).await.is(200, &run);
+    guide
+        .get(ann, &format!("{MIRROR}/tags"))
+        .await
+        .is(200, &run);
     let online = plan().await;
     all_are_shown(&[&guide, &online], &["mirror"], &[]);
 }
@@ -165,7 +179,9 @@ async fn a_mirror_is_made_with_everything() {
         "skopeo_timeout_interval": 600,
         "architecture_filter": ["amd64", "arm64"],
     });
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let created = guide.ask(ann, &format!("POST {MIRROR}"), body).await;
     created.says(201, "\"\"");
     let mut expected = view();
@@ -185,7 +201,10 @@ async fn the_rule_is_read_under_both_names() {
     let mut body = least();
     body["skopeo_timeout_interval"] = 600.into();
     body["root_rule"] = json!({"rule": "latest, 1.*", "rule_type": "tag_glob_csv"});
-    guide.ask(ann, &format!("POST {MIRROR}"), body).await.says(201, "\"\"");
+    guide
+        .ask(ann, &format!("POST {MIRROR}"), body)
+        .await
+        .says(201, "\"\"");
     let mut expected = view();
     expected["skopeo_timeout_interval"] = 600.into();
     expected["root_rule"]["rule_value"] = json!(["latest", "1.*"]);
@@ -193,7 +212,10 @@ async fn the_rule_is_read_under_both_names() {
     let body = json!({"root_rule": {"rule": "<rule>", "rule_type": "<rule_type>"}});
     let told = "validation failed: rule_kind must be \"tag_glob_csv\"";
     let refused = exception(&guide.site, 400, "invalid_request", told);
-    guide.ask(ann, &format!("PUT {MIRROR}"), body).await.refuses(400, &refused);
+    guide
+        .ask(ann, &format!("PUT {MIRROR}"), body)
+        .await
+        .refuses(400, &refused);
 }
 
 fn healthy(more: &Value) -> Value {
@@ -219,7 +241,10 @@ async fn health_answers_as_documented() {
     let kept = shown.header("cache-control");
     assert_eq!(kept, "no-cache, no-store, must-revalidate");
     guide.get(root, path).await.is(200, &healthy(&none));
-    guide.get(ann, path).await.refuses(403, &super::forbidden(&guide.site));
+    guide
+        .get(ann, path)
+        .await
+        .refuses(403, &super::forbidden(&guide.site));
     let body = json!({"namespace": "acme", "repository": "app", "visibility": "private", "description": ""});
     guide.site.api(ann).post("/repository", body).await;
     guide.site.robot("acme+copier").await;

@@ -67,7 +67,10 @@ async fn organisations_that_are_mirrors_answer_as_documented() {
     let cancel = format!("POST {MIRROR}/sync-cancel");
     guide.ask(ann, &cancel, Value::Null).await.says(204, "");
     let again = guide.ask(ann, &cancel, Value::Null).await;
-    again.refuses(400, &invalid(site, "Cannot cancel: mirror is already cancelled"));
+    again.refuses(
+        400,
+        &invalid(site, "Cannot cancel: mirror is already cancelled"),
+    );
 
     let verified = guide.ask(ann, &format!("POST {MIRROR}/verify"), Value::Null);
     let offline = json!({"success": false, "message": "no upstream is asked (OFFLINE)"});
@@ -92,7 +95,10 @@ async fn organisations_that_are_mirrors_answer_as_documented() {
         "sync_start_date": "2046-01-15T12:00:00Z",
         "skopeo_timeout": 600,
     });
-    changed.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    changed
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let shown = guide.get(ann, MIRROR).await.is(200, &changed);
     assert!(!shown.text().contains("zqpass"));
 

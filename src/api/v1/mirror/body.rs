@@ -67,7 +67,11 @@ impl RuleBody {
         match self.rule_value {
             Some(Value::Array(globs)) => globs
                 .into_iter()
-                .map(|glob| glob.as_str().map(|it| it.trim().to_owned()).ok_or_else(wrong))
+                .map(|glob| {
+                    glob.as_str()
+                        .map(|it| it.trim().to_owned())
+                        .ok_or_else(wrong)
+                })
                 .collect(),
             Some(Value::String(globs)) => {
                 Ok(globs.split(',').map(|it| it.trim().to_owned()).collect())
@@ -127,8 +131,12 @@ impl MirrorBody {
         Ok(MirrorWish {
             enabled: self.is_enabled,
             reference: self.external_reference,
-            username: self.external_registry_username.map(|it| it.map(Secret::new)),
-            password: self.external_registry_password.map(|it| it.map(Secret::new)),
+            username: self
+                .external_registry_username
+                .map(|it| it.map(Secret::new)),
+            password: self
+                .external_registry_password
+                .map(|it| it.map(Secret::new)),
             verify_tls: transport.verify_tls,
             unsigned_images: transport.unsigned_images,
             http_proxy: proxy.http_proxy.map(filled),
@@ -153,7 +161,9 @@ impl MirrorBody {
             ("robot_username", self.robot_username.is_none()),
         ];
         match missing.into_iter().find(|(_, is_missing)| *is_missing) {
-            Some((name, _)) => Err(ApiError::invalid(format!("'{name}' is a required property"))),
+            Some((name, _)) => Err(ApiError::invalid(format!(
+                "'{name}' is a required property"
+            ))),
             None => Ok(()),
         }
     }

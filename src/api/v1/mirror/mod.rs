@@ -47,20 +47,32 @@ fn settings(rows: &mut Rows) {
         .switch(SWITCH)
         .answer::<MirrorView>(200, "The mirror")
         .status(404, "The repository is no mirror");
-    rows.post(CONFIGURATION, "createRepoMirrorConfig", GROUP, ADMIN, create)
-        .summary("Has a repository copy one of another registry on a schedule")
-        .switch(SWITCH)
-        .body::<MirrorBody>()
-        .answer::<String>(201, "It is a mirror")
-        .status(400, "It cannot be such a mirror")
-        .status(409, "It is a mirror already");
-    rows.put(CONFIGURATION, "changeRepoMirrorConfig", GROUP, ADMIN, change)
-        .summary("Changes what is decided of a mirror")
-        .switch(SWITCH)
-        .body::<MirrorBody>()
-        .answer::<String>(201, "It is changed")
-        .status(400, "It cannot be such a mirror")
-        .status(404, "The repository is no mirror");
+    rows.post(
+        CONFIGURATION,
+        "createRepoMirrorConfig",
+        GROUP,
+        ADMIN,
+        create,
+    )
+    .summary("Has a repository copy one of another registry on a schedule")
+    .switch(SWITCH)
+    .body::<MirrorBody>()
+    .answer::<String>(201, "It is a mirror")
+    .status(400, "It cannot be such a mirror")
+    .status(409, "It is a mirror already");
+    rows.put(
+        CONFIGURATION,
+        "changeRepoMirrorConfig",
+        GROUP,
+        ADMIN,
+        change,
+    )
+    .summary("Changes what is decided of a mirror")
+    .switch(SWITCH)
+    .body::<MirrorBody>()
+    .answer::<String>(201, "It is changed")
+    .status(400, "It cannot be such a mirror")
+    .status(404, "The repository is no mirror");
 }
 
 fn runs(rows: &mut Rows) {
@@ -93,7 +105,9 @@ fn runs(rows: &mut Rows) {
         ADMIN,
         plan::show,
     )
-    .summary("Tells what a run of a mirror would do now; the source is asked, and nothing is copied")
+    .summary(
+        "Tells what a run of a mirror would do now; the source is asked, and nothing is copied",
+    )
     .switch(SWITCH)
     .answer::<plan::PlanView>(200, "Tags, bytes and requests; nothing has changed")
     .status(400, "The source cannot be asked")
@@ -109,7 +123,10 @@ fn runs(rows: &mut Rows) {
     .switch(SWITCH)
     .query("limit", Number, "1 to 1000")
     .query("next_page", Text, "where the page before ended")
-    .answer::<tags::RunView>(200, "The run, and a page of tags in the order of their names")
+    .answer::<tags::RunView>(
+        200,
+        "The run, and a page of tags in the order of their names",
+    )
     .status(404, "The repository is no mirror");
 }
 
@@ -172,9 +189,9 @@ impl From<SettingsError> for ApiError {
             SettingsError::Exists { .. } => Self::detail(StatusCode::CONFLICT, error),
             SettingsError::Invalid(_) | SettingsError::Configured { .. } => refused(error),
             SettingsError::UnknownRobot | SettingsError::ForeignRobot => Self::refused(error),
-            SettingsError::Location
-            | SettingsError::OrganizationMirror
-            | SettingsError::Cache => Self::invalid(error),
+            SettingsError::Location | SettingsError::OrganizationMirror | SettingsError::Cache => {
+                Self::invalid(error)
+            }
             SettingsError::Mirror(error) => error.into(),
         }
     }

@@ -85,14 +85,19 @@ impl OursBody {
     pub(super) fn more(self) -> Result<MirrorMore, ApiError> {
         let windows = self.bandwidth.map(|windows| {
             let windows = windows.into_iter();
-            windows.map(WindowBody::window).collect::<Result<Vec<_>, _>>()
+            windows
+                .map(WindowBody::window)
+                .collect::<Result<Vec<_>, _>>()
         });
         Ok(MirrorMore {
             exclude: self.exclude,
             semver: self.semver.map(super::body::filled),
             newest: self.newest.map(newest).transpose()?,
             cron: self.cron.map(super::body::filled),
-            deletion: self.deletion.map(|text| parsed("deletion", text.parse())).transpose()?,
+            deletion: self
+                .deletion
+                .map(|text| parsed("deletion", text.parse()))
+                .transpose()?,
             deletion_cap_percent: self.deletion_cap_percent.map(percent).transpose()?,
             bandwidth: windows.transpose()?,
             platforms: self.platforms,
@@ -113,9 +118,8 @@ impl WindowBody {
                 .as_u64()
                 .ok_or_else(|| format!("{value} is no number of bytes")),
         };
-        let rate = rate.map_err(|reason| {
-            refused(format!("entrepot.bandwidth: bytes_per_second: {reason}"))
-        })?;
+        let rate = rate
+            .map_err(|reason| refused(format!("entrepot.bandwidth: bytes_per_second: {reason}")))?;
         Ok(BandwidthWindow {
             from: minutes("from", &self.from)?,
             until: minutes("until", &self.until)?,

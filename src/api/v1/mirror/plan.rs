@@ -60,7 +60,12 @@ fn view(plan: Plan) -> PlanView {
         failed,
         tags: plan.tags.into_iter().take(MOST).map(tag).collect(),
         unchanged: plan.unchanged,
-        ends: plan.ends.iter().take(MOST).map(ToString::to_string).collect(),
+        ends: plan
+            .ends
+            .iter()
+            .take(MOST)
+            .map(ToString::to_string)
+            .collect(),
         refused: plan.refused,
         bytes: plan.bytes,
         requests: plan.requests,

@@ -78,7 +78,11 @@ pub(super) async fn list(context: Context) -> Answer {
         sync_status: status.state.as_str(),
         last_success: status.last_success.map(iso),
         run: report(status, &status.report),
-        tags: results.tags.iter().map(|(tag, record)| tag_view(tag, record)).collect(),
+        tags: results
+            .tags
+            .iter()
+            .map(|(tag, record)| tag_view(tag, record))
+            .collect(),
         next_page,
     };
     Ok(json::spaced(StatusCode::OK, &view))

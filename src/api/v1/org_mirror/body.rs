@@ -92,8 +92,12 @@ impl OrgMirrorBody {
             kind: kind.as_deref().map(registry_kind).transpose()?,
             url: body.external_registry_url,
             namespace: body.external_namespace,
-            username: body.external_registry_username.map(|it| it.map(Secret::new)),
-            password: body.external_registry_password.map(|it| it.map(Secret::new)),
+            username: body
+                .external_registry_username
+                .map(|it| it.map(Secret::new)),
+            password: body
+                .external_registry_password
+                .map(|it| it.map(Secret::new)),
             verify_tls: transport.verify_tls,
             http_proxy: proxy.http_proxy.map(filled),
             https_proxy: proxy.https_proxy.map(filled),

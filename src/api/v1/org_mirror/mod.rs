@@ -125,7 +125,10 @@ async fn show(context: Context) -> Answer {
     let shown = mirror.organization_shown(namespace).await?;
     let shown = shown.ok_or_else(ApiError::not_found)?;
     let counts = mirror.discovered_counts(namespace).await?;
-    Ok(json::spaced(StatusCode::OK, &OrgMirrorView::new(shown, &counts)))
+    Ok(json::spaced(
+        StatusCode::OK,
+        &OrgMirrorView::new(shown, &counts),
+    ))
 }
 
 async fn create(context: Context) -> Answer {

@@ -47,13 +47,18 @@ pub(super) async fn list(context: Context) -> Answer {
     let page = number("page").unwrap_or(1).clamp(1, u64::from(u32::MAX));
     let limit = number("limit").filter(|limit| *limit > 0).unwrap_or(PAGE);
     let limit = limit.min(LARGEST_PAGE);
-    let state = context.text("status").map(|text| state(&text)).transpose()?;
+    let state = context
+        .text("status")
+        .map(|text| state(&text))
+        .transpose()?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let found = mirror.discovered(namespace, state, ((page - 1) * limit, most));
     let found = found.await?;
     let rows = found.found.iter();
     let view = ListView {
-        repositories: rows.map(|(repository, record)| row(name, repository, record)).collect(),
+        repositories: rows
+            .map(|(repository, record)| row(name, repository, record))
+            .collect(),
         page,
         limit,
         total: found.total,

@@ -15,7 +15,7 @@ use super::Visit;
 use super::error::Failure;
 use crate::api::headers;
 use crate::auth::{self, Allowed, Bearer, Identity, Target};
-use crate::model::{RepositoryId, RepositoryRecord, Secret, Visibility};
+use crate::model::{RepositoryId, RepositoryRecord, RepositoryState, Secret, Visibility};
 use crate::oci::{Action, Actions, Digest, ErrorCode, RepositoryName, Resource, Scope};
 use crate::proxy::Source;
 
@@ -137,6 +137,10 @@ impl Visit<'_> {
         if caller.identity.is_anonymous() {
             return Err(self.unauthorized(NOT_AUTHORIZED, &scopes(), None));
         }
+        if !may && self.is_kept_by_state(&caller, &target, action).await? {
+            let message = "the repository is a mirror: only its runs write into it";
+            return Err(Failure::method("", message));
+        }
         if !caller.is_granted(source.shown(), action) {
             return Err(self.insufficient(source.shown(), action));
         }
@@ -149,6 +153,27 @@ impl Visit<'_> {
             repository,
             is_public,
         })
+    }
+
+    /// Whether somebody could write into a repository, were it no mirror (SC-340): a client that is only asked for
+    /// another token asks for ever.
+    async fn is_kept_by_state(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        action: Action,
+    ) -> Result<bool, Failure> {
+        let Some((id, visibility, RepositoryState::Mirror | RepositoryState::OrgMirror)) =
+            target.repository
+        else {
+            return Ok(false);
+        };
+        let otherwise = Target {
+            repository: Some((id, visibility, RepositoryState::Normal)),
+            ..*target
+        };
+        let allowed = self.api.auth.rights(&caller.identity, &otherwise).await?;
+        Ok(action != Action::Pull && may(allowed, action, true))
     }
 
     /// What everyone may do: a pull needs no name, a change is done in the name of who gives one.

@@ -55,7 +55,7 @@ impl Mirror {
         repository: RepositoryId,
         by: &Performer,
     ) -> Result<(), SettingsError> {
-        self.want(repository, Wanted::Now, by).await
+        self.step(repository, Wanted::Now, by).await
     }
 
     /// Ends the run under way or wanted; what it has copied stays.
@@ -67,10 +67,10 @@ impl Mirror {
         repository: RepositoryId,
         by: &Performer,
     ) -> Result<(), SettingsError> {
-        self.want(repository, Wanted::Ended, by).await
+        self.step(repository, Wanted::Ended, by).await
     }
 
-    async fn want(
+    async fn step(
         &self,
         id: RepositoryId,
         wanted: Wanted,

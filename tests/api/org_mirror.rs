@@ -214,13 +214,13 @@ async fn such_an_organisation_holds_nothing_else() {
     let owner = Who::user("ann");
     let pushed = stage
         .site
-        .push_blob_as(&owner, "copies/own", &stage.image.blobs()[0])
+        .push_blob_as(&owner, "copies/own", stage.image.blobs().next().unwrap())
         .await;
     assert_eq!(pushed.status, 405, "{}", pushed.text());
     discover(&stage.site, "found", SyncState::Success).await;
     let pushed = stage
         .site
-        .push_blob_as(&owner, "copies/found", &stage.image.blobs()[0])
+        .push_blob_as(&owner, "copies/found", stage.image.blobs().next().unwrap())
         .await;
     assert_eq!(pushed.status, 405, "{}", pushed.text());
     let state = api

@@ -24,7 +24,7 @@ async fn a_mirror_is_written_by_its_runs_only() {
     for who in [Who::user("ann"), stage.site.robot("acme+other").await.1] {
         let pushed = stage
             .site
-            .push_blob_as(&who, "acme/app", &image.blobs()[0])
+            .push_blob_as(&who, "acme/app", image.blobs().next().unwrap())
             .await;
         assert!(
             [401, 403, 405].contains(&pushed.status.as_u16()),
@@ -35,7 +35,7 @@ async fn a_mirror_is_written_by_its_runs_only() {
     let owner = Who::user("ann");
     let pushed = stage
         .site
-        .push_blob_as(&owner, "acme/app", &image.blobs()[0])
+        .push_blob_as(&owner, "acme/app", image.blobs().next().unwrap())
         .await;
     assert_eq!(pushed.status, 405, "{}", pushed.text());
     let grants = "/repository/acme/app/permissions/user/acme+copier";

@@ -8,7 +8,8 @@ use super::fault::OrgSettingsError;
 use super::organizations::reference_of;
 use super::{Error, Mirror};
 use crate::model::{
-    DiscoveredRecord, LogEntry, LogKind, NamespaceId, Performer, RepositoryState, SyncState,
+    DiscoveredRecord, LogEntry, LogKind, MirrorStatus, NamespaceId, Performer, RepositoryState,
+    SyncState,
 };
 use crate::oci::RepositoryName;
 use crate::store::{PAGE_ROWS, ReadTx, WriteTx};
@@ -110,6 +111,37 @@ impl Mirror {
         self.store().write(delete).await?;
         while self.let_some_go(namespace).await? {}
         Ok(())
+    }
+
+    /// Has it stand otherwise with what was found, as far as `change` says so: what is wanted of an organisation is
+    /// wanted of its repositories (Quay). A few at a time; who looks in between sees some of them changed.
+    pub(super) async fn spread(
+        &self,
+        namespace: NamespaceId,
+        change: impl Fn(MirrorStatus) -> Option<MirrorStatus> + Clone + Send + 'static,
+    ) -> Result<(), OrgSettingsError> {
+        let mut after = None::<RepositoryName>;
+        loop {
+            let (behind, change) = (after.clone(), change.clone());
+            let spread = move |tx: &mut WriteTx<'_>| {
+                let mirrors = tx.mirrors();
+                let page = mirrors.all_discovered(namespace, behind.as_ref(), AT_ONCE)?;
+                let last = page.last().map(|(name, _)| name.clone());
+                for (name, record) in page {
+                    let Some(status) = change(record.status.clone()) else {
+                        continue;
+                    };
+                    let record = DiscoveredRecord { status, ..record };
+                    tx.mirrors().put_discovered(namespace, &name, &record)?;
+                }
+                Ok::<_, OrgSettingsError>(last)
+            };
+            after = self.store().write(spread).await?;
+            if after.is_none() {
+                self.wake();
+                return Ok(());
+            }
+        }
     }
 
     /// Forgets some of what was found; whether there is more. Stops if the organisation is a mirror again.

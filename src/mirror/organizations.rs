@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::asked::check_proxy;
 use super::fault::OrgSettingsError;
+use super::requests::sync_now;
 use super::settings::begin_at;
 use super::state::cancelled;
 use super::{Error, Half, Mirror, Whose};
@@ -181,11 +182,25 @@ impl Mirror {
             asked.apply(&mut wanted);
             self.judge_registry(&wanted.source).await?;
         }
+        let start = asked.wish.start;
         let (mirror, by, now) = (self.clone(), by.clone(), self.now());
         let change = move |tx: &mut WriteTx<'_>| {
             mirror.change_in_organization(tx, namespace, &asked, (now, &by))
         };
-        self.store().write(change).await
+        self.store().write(change).await?;
+        let Some(start) = start else {
+            return Ok(());
+        };
+        let rested = move |status: MirrorStatus| {
+            let rests = status.state == SyncState::Cancel;
+            rests.then(|| {
+                let mut status = status;
+                begin_at(&mut status, start);
+                status.generation += 1;
+                status
+            })
+        };
+        self.spread(namespace, rested).await
     }
 
     fn change_in_organization(
@@ -240,14 +255,19 @@ impl Mirror {
         let now = self.now();
         let kind = LogKind::OrgMirrorSyncNowRequested;
         self.move_organization(namespace, kind, by, move |status| {
-            let wanted = super::requests::sync_now(status).ok_or(OrgSettingsError::Busy)?;
+            let wanted = sync_now(status).ok_or(OrgSettingsError::Busy)?;
             // Quay: the phase of the schedule is that of the last wish.
             Ok(MirrorStatus {
                 next: Some(now),
                 ..wanted
             })
         })
-        .await
+        .await?;
+        let wanted = |status: MirrorStatus| match status.state {
+            SyncState::Skip => None,
+            _ => sync_now(status),
+        };
+        self.spread(namespace, wanted).await
     }
 
     /// Ends the look under way, and the runs that it began; nothing begins by itself until somebody wants it to.
@@ -264,7 +284,12 @@ impl Mirror {
             SyncState::Cancel => Err(OrgSettingsError::Cancelled),
             _ => Ok(cancelled(status)),
         })
-        .await
+        .await?;
+        let ended = |status: MirrorStatus| match status.state {
+            SyncState::Skip | SyncState::Cancel => None,
+            _ => Some(cancelled(status)),
+        };
+        self.spread(namespace, ended).await
     }
 
     async fn move_organization(

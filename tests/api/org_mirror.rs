@@ -316,6 +316,38 @@ async fn what_was_found_is_listed_and_kept() {
     assert_eq!(stage.ann().delete(MIRROR).await.status, 404);
 }
 
+/// What is wanted of an organisation is wanted of its repositories, but for those that vanished.
+#[tokio::test]
+async fn runs_are_wanted_and_ended_of_all_repositories() {
+    let stage = stage().await;
+    create(&stage).await;
+    for (name, state) in [
+        ("app", SyncState::Success),
+        ("base", SyncState::Fail),
+        ("old", SyncState::Skip),
+    ] {
+        discover(&stage.site, name, state).await;
+    }
+    let counts = || async {
+        let view = stage.ann().get(MIRROR).await.json();
+        view["repo_sync_status_counts"].clone()
+    };
+    for (act, expected) in [
+        ("sync-now", json!({"SKIP": 1, "SYNC_NOW": 2})),
+        ("sync-cancel", json!({"CANCEL": 2, "SKIP": 1})),
+    ] {
+        let done = stage
+            .ann()
+            .post(&format!("{MIRROR}/{act}"), Value::Null)
+            .await;
+        assert_eq!(done.status, 204, "{act}: {}", done.text());
+        assert_eq!(counts().await, expected, "{act}");
+    }
+    let again = json!({"sync_start_date": "2045-02-15T12:00:00Z"});
+    assert_eq!(stage.ann().put(MIRROR, again).await.status, 200);
+    assert_eq!(counts().await, json!({"NEVER_RUN": 2, "SKIP": 1}));
+}
+
 /// The lines of the usage log.
 #[tokio::test]
 async fn each_act_has_its_line() {

@@ -20,14 +20,17 @@ use crate::outbound::{self, AddressPolicy, Client, ClientSpec};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a source said, if it did; else why it is no source, in a sentence fit for whoever asked.
-pub type Verified = Result<(), String>;
+pub(super) type Verified = Result<(), String>;
 
 impl Mirror {
     /// Asks the source of an organisation whether it can be copied from.
     ///
     /// # Errors
     /// [`OrgSettingsError::Absent`] if the organisation is no mirror; the store's.
-    pub async fn verify(&self, namespace: NamespaceId) -> Result<Verified, OrgSettingsError> {
+    pub async fn verify(
+        &self,
+        namespace: NamespaceId,
+    ) -> Result<Result<(), String>, OrgSettingsError> {
         let record = self
             .store()
             .read(|tx| tx.mirrors().of_organization(namespace));

@@ -69,7 +69,7 @@ fn every_key_of_an_entry_stands_in_both() {
     let caches = upstreams::KEYS.iter();
     let mirrors = registry_mirrors::KEYS
         .iter()
-        .chain(mirrors::ALL_KEYS.iter().copied().flatten());
+        .chain(super::super::mirrors::ALL_KEYS.iter().copied().flatten());
     for key in caches.chain(mirrors) {
         assert!(MANUAL.contains(&format!("\n| `{key}` |")), "{key}");
         assert!(REFERENCE.contains(key), "{key}");

@@ -63,7 +63,8 @@ async fn mirrors_answer_as_documented() {
     let missing = not_found(&guide.site);
     for line in ["GET", "PUT"] {
         let body = (line == "PUT").then(|| json!({"is_enabled": false}));
-        let asked = guide.ask(ann, &format!("{line} {MIRROR}"), body.unwrap_or_default());
+        let line = format!("{line} {MIRROR}");
+        let asked = guide.ask(ann, &line, body.unwrap_or_default());
         asked.await.refuses(404, &missing);
     }
     let create = format!("POST {MIRROR}");

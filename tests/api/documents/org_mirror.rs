@@ -72,7 +72,8 @@ async fn organisations_that_are_mirrors_answer_as_documented() {
         &invalid(site, "Cannot cancel: mirror is already cancelled"),
     );
 
-    let verified = guide.ask(ann, &format!("POST {MIRROR}/verify"), Value::Null);
+    let line = format!("POST {MIRROR}/verify");
+    let verified = guide.ask(ann, &line, Value::Null);
     let offline = json!({"success": false, "message": "no upstream is asked (OFFLINE)"});
     verified.await.is(200, &offline);
 

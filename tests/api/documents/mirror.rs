@@ -168,8 +168,8 @@ async fn a_mirror_is_made_with_everything() {
         "external_registry_username": "quayuser",
         "external_registry_password": "zqpass",
         "external_registry_config": {
-            "unsigned_images": true,
             "verify_tls": true,
+            "unsigned_images": true,
             "proxy": {
                 "http_proxy": "http://127.0.0.1:3128",
                 "https_proxy": "http://127.0.0.1:3128",

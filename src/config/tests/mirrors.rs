@@ -120,7 +120,11 @@ fn mistakes_are_told_where_they_stand() {
             4,
             "root_rule.rule_value: is missing",
         ),
-        ("  root_rule: {rule_values: [a]}\n", 4, "did you mean rule_value?"),
+        (
+            "  root_rule: {rule_values: [a]}\n",
+            4,
+            "did you mean rule_value?",
+        ),
         (
             "  root_rule: {rule_value: [a]}\n  sync_intervall: 5\n",
             5,

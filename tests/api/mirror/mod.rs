@@ -213,9 +213,14 @@ async fn a_change_is_told_field_by_field() {
     let stage = stage().await;
     create(&stage, wanted()).await;
     let told = stage.told(LogKind::RepoMirrorConfigChanged).await;
-    let expected = json!({"namespace": "acme", "repo": "app",
-                          "changed": "external_reference", "to": "127.0.0.1:4/org/app"});
-    assert_eq!(told, expected);
+    for (key, value) in [
+        ("namespace", "acme"),
+        ("repo", "app"),
+        ("changed", "external_reference"),
+        ("to", "127.0.0.1:4/org/app"),
+    ] {
+        assert_eq!(told[key], value, "{told}");
+    }
     for (body, changed, to) in [
         (json!({"is_enabled": false}), "is_enabled", json!(false)),
         (

@@ -131,17 +131,21 @@ impl Queue {
                 if !runs && claims.len() == most {
                     continue;
                 }
-                if !runs {
-                    let cursor = record.cursor.clone();
-                    claims.push(Claim { job, cursor });
-                }
+                // What wanted it before it begins is served by it, if it begins at its beginning.
+                let cursor = match record.again && !runs {
+                    true => String::new(),
+                    false => record.cursor.clone(),
+                };
                 let held = JobRecord {
                     due: now + LEASE,
                     holder,
-                    // What wanted it before it begins is served by it.
                     again: record.again && runs,
+                    cursor: cursor.clone(),
                     ..record
                 };
+                if !runs {
+                    claims.push(Claim { job, cursor });
+                }
                 tx.jobs().put(job, &held)?;
             }
             Ok::<_, Error>(claims)
@@ -194,7 +198,10 @@ impl Queue {
                 Outcome::Failed(_) => {
                     let failed = JobRecord {
                         failures,
-                        cursor: cursor.clone(),
+                        cursor: match record.again {
+                            true => String::new(),
+                            false => cursor.clone(),
+                        },
                         ..JobRecord::new(now + spread(back_off(failures), chance))
                     };
                     tx.jobs().put(job, &failed)

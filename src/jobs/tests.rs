@@ -102,6 +102,61 @@ async fn what_is_wanted_meanwhile_is_done_once_more() {
     }
 }
 
+/// What has changed is looked at at once, and from the beginning: of a job that waits, that failed half way, that
+/// fails while it is wanted, and that a process left which died.
+#[tokio::test]
+async fn a_job_whose_matter_has_changed_begins_anew() {
+    let site = Site::new();
+    let hasten = async || {
+        let due = site.clock.now();
+        let hasten = move |tx: &mut crate::store::WriteTx<'_>| tx.jobs().hasten(job(1), due);
+        let hastened: Result<(), Error> = site.store.write(hasten).await;
+        hastened.unwrap();
+    };
+    let (half, failed) = ("half".to_owned(), Outcome::Failed("no".to_owned()));
+    let anew = [Claim {
+        job: job(1),
+        cursor: String::new(),
+    }];
+    let queue = site.queue().await;
+    hasten().await;
+    assert_eq!(
+        queue.claim(Lane::Upkeep, &[], 9).await.unwrap(),
+        anew,
+        "it was not queued"
+    );
+    let again = Outcome::Again(HOUR);
+    queue.finish(job(1), again, String::new()).await.unwrap();
+    assert!(claimed(&queue, &[], 9).await.is_empty());
+    hasten().await;
+    assert_eq!(queue.claim(Lane::Upkeep, &[], 9).await.unwrap(), anew, "it waited");
+    queue
+        .finish(job(1), failed.clone(), half.clone())
+        .await
+        .unwrap();
+    hasten().await;
+    let record = site.record(job(1)).await.unwrap();
+    assert_eq!((record.failures, record.cursor.as_str()), (1, ""));
+    assert_eq!(queue.claim(Lane::Upkeep, &[], 9).await.unwrap(), anew, "it had failed");
+    hasten().await;
+    assert!(
+        claimed(&queue, &[], 9).await.is_empty(),
+        "never twice at a time"
+    );
+    queue.finish(job(1), failed, half.clone()).await.unwrap();
+    assert_eq!(site.record(job(1)).await.unwrap().cursor, "");
+    site.clock.advance(HOUR);
+    assert_eq!(
+        queue.claim(Lane::Upkeep, &[], 9).await.unwrap(),
+        anew,
+        "it failed meanwhile"
+    );
+    assert!(queue.hold(job(1), half).await.unwrap());
+    hasten().await;
+    let next = site.queue().await;
+    assert_eq!(next.claim(Lane::Upkeep, &[], 9).await.unwrap(), anew, "its process died");
+}
+
 #[tokio::test]
 async fn what_is_done_again_waits_and_what_failed_waits_longer_each_time() {
     let site = Site::new();

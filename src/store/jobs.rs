@@ -51,6 +51,26 @@ impl Jobs<&mut WriteTx<'_>> {
         }
     }
 
+    /// Has a job done anew, at `due` at the latest: what it is about has changed. One that is queued begins at its
+    /// beginning, wherever it had come; one that is being done is done once more behind that.
+    pub fn hasten(&mut self, job: Job, due: Timestamp) -> Result<(), Error> {
+        match self.record(job)? {
+            Some(record) if record.holder.is_none() => {
+                let due = record.due.min(due);
+                let cursor = String::new();
+                self.put(
+                    job,
+                    &JobRecord {
+                        due,
+                        cursor,
+                        ..record
+                    },
+                )
+            }
+            _ => self.enqueue(job, due),
+        }
+    }
+
     /// Says how it stands with a job.
     pub fn put(&mut self, job: Job, record: &JobRecord) -> Result<(), Error> {
         self.remove(job)?;

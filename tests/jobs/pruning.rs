@@ -7,7 +7,8 @@ use entrepot::jobs::Intervals;
 use entrepot::model::{
     Clock, Job, Performer, PolicyScope, PrunePolicy, PruneRule, RepositoryState, UserId,
 };
-use entrepot::oci::Tag;
+use entrepot::oci::{Digest, Tag};
+use entrepot::registry::{Follow, Prune};
 use serde_json::{Value, json};
 
 use super::{FAST, still, until};
@@ -52,6 +53,21 @@ impl Stage {
         }
     }
 
+    /// Points tags `v0`, `v1` ... at one image, one after the other.
+    async fn push_many(&self, count: usize) {
+        let (image, by) = (Image::small(1), Performer::SYSTEM);
+        self.site
+            .push_as(&Who::user("ann"), APP, "v0", &image)
+            .await;
+        let id = self.site.repository_id(APP).await;
+        for number in 1..count {
+            let tag = format!("v{number}").parse().unwrap();
+            let registry = self.site.registry();
+            let tagged = registry.retag(id, &tag, &image.digest(), &by).await;
+            tagged.unwrap();
+        }
+    }
+
     /// Asks as ann, whose tokens do not outlive the clock of these tests.
     async fn post(&self, path: &str, body: Value) -> Answer {
         let token = self.site.oauth_token(self.ann, SCOPES).await;
@@ -93,7 +109,32 @@ impl Stage {
     }
 }
 
-/// SC-441, and what becomes of the tags: each has a line in the log, and can be restored.
+/// The tag under which cosign keeps what belongs to an image.
+fn companion(image: Digest, ending: &str) -> String {
+    format!("{}.{ending}", image.to_string().replace(':', "-"))
+}
+
+/// The tags that a preview tells, sorted.
+fn told_tags(told: &Answer) -> Vec<String> {
+    let body = told.json();
+    let tags = body["tags"].as_array().unwrap().iter();
+    let mut tags: Vec<_> = tags
+        .map(|it| it["tag"].as_str().unwrap().to_owned())
+        .collect();
+    tags.sort();
+    tags
+}
+
+/// A policy that leaves so many tags.
+fn number(most: u64) -> PrunePolicy {
+    PrunePolicy {
+        rule: PruneRule::NumberOfTags(most),
+        tag_pattern: None,
+        matches: true,
+    }
+}
+
+/// SC-441, SC-074, SC-489, and what becomes of the tags: each has a line in the log, and can be restored.
 #[tokio::test]
 async fn all_but_the_newest_end_and_can_be_restored() {
     let stage = Stage::new().await;
@@ -118,7 +159,8 @@ async fn all_but_the_newest_end_and_can_be_restored() {
     assert_eq!(stage.tags(APP).await, ["v2", "v3", "v4"]);
 }
 
-/// SC-442, SC-446: the age is that of where the tag points; a changed policy counts from the next run.
+/// SC-442, SC-446: the age is that of where the tag points; a changed policy is followed at once, and the next
+/// run comes an hour later.
 #[tokio::test]
 async fn what_is_older_ends_at_the_next_run() {
     let stage = Stage::new().await;
@@ -132,26 +174,48 @@ async fn what_is_older_ends_at_the_next_run() {
         )
         .await;
     stage.left(APP, &["moved", "new"]).await;
-    // The next run is an hour later; in between nothing is looked at.
     stage.rest().await;
     let token = stage.site.oauth_token(stage.ann, SCOPES).await;
     let listed = stage.site.api(&token).get(ORGANIZATION).await.json();
     let uuid = listed["policies"][0]["uuid"].as_str().unwrap().to_owned();
+    let one = format!("{ORGANIZATION}{uuid}");
     let minute = json!({"method": "creation_date", "value": "1m"});
-    let changed = stage.put(&format!("{ORGANIZATION}{uuid}"), minute).await;
+    let changed = stage.put(&one, minute).await;
     assert_eq!(changed.status, 204, "{}", changed.text());
-    stage.push(APP, &["last"]).await;
-    assert_eq!(stage.tags(APP).await.len(), 3);
+    // Without the clock having moved.
+    stage.left(APP, &["new"]).await;
+    stage.rest().await;
     stage.site.clock.advance(2 * HOUR);
     stage.left(APP, &[]).await;
 }
 
-/// SC-443, SC-444: the guide's patterns, which are looked for anywhere in the tag.
+/// A policy that is taken back ends nothing from then on, though a run by it is under way.
+#[tokio::test]
+async fn a_policy_that_is_taken_back_ends_nothing_more() {
+    let never = Duration::from_secs(30 * 86_400);
+    let stage = Stage::with(never, |_| {}).await;
+    stage.push_many(620).await;
+    let registry = stage.site.registry();
+    let scope = PolicyScope::Repository(stage.site.repository_id(APP).await);
+    let (policy, by) = (number(3), Performer::SYSTEM);
+    let id = registry.add_prune_policy(scope, policy, &by).await.unwrap();
+    let walk = registry.prune_walk(scope).await.unwrap();
+    let mut run = registry.prune(walk, Follow::Own, Prune::End).unwrap();
+    let first = run.step().await.unwrap().unwrap();
+    assert_eq!((first.examined, first.tags.len()), (500, 497));
+    registry.delete_prune_policy(scope, id, &by).await.unwrap();
+    let second = run.step().await.unwrap().unwrap();
+    assert_eq!((second.examined, second.tags.len()), (120, 0));
+    assert_eq!(stage.tags(APP).await.len(), 123);
+}
+
+/// SC-443, SC-444: the guide's patterns, which are looked for anywhere in the tag. Its `^v*` means any number of
+/// `v`, none included, at the beginning: every tag.
 #[tokio::test]
 async fn a_pattern_says_which_tags_are_meant() {
     let stage = Stage::new().await;
     let tags = ["v1", "test-1", "dev", "v2", "prod"];
-    for repository in ["acme/one", "acme/two"] {
+    for repository in ["acme/one", "acme/two", "acme/three"] {
         stage.push(repository, &tags).await;
     }
     let base = |name: &str| format!("/repository/acme/{name}/autoprunepolicy/");
@@ -163,10 +227,9 @@ async fn a_pattern_says_which_tags_are_meant() {
     stage.add(&base("one"), policy("^v[0-9]", true)).await;
     stage.left("acme/one", &["dev", "prod", "test-1"]).await;
     stage.add(&base("two"), policy("^test.*", false)).await;
-    // The run of an hour ago is the last but one.
-    stage.rest().await;
-    stage.site.clock.advance(2 * HOUR);
     stage.left("acme/two", &["test-1"]).await;
+    stage.add(&base("three"), policy("^v*", true)).await;
+    stage.left("acme/three", &[]).await;
 }
 
 /// SC-445, SC-451: those of the organisation and of the repository add up, and reach no further.
@@ -183,7 +246,6 @@ async fn policies_of_organisation_and_repository_add_up() {
     stage.rest().await;
     assert_eq!(stage.tags("acme/other").await.len(), 5);
     stage.add(ORGANIZATION, number(2, "^v")).await;
-    stage.site.clock.advance(2 * HOUR);
     stage.left(APP, &["dev2", "v2", "v3"]).await;
     stage
         .left("acme/other", &["dev1", "dev2", "v2", "v3"])
@@ -257,9 +319,7 @@ async fn companions_go_with_their_image() {
     let stage = Stage::new().await;
     let (site, who) = (&stage.site, Who::user("ann"));
     let (image, child, kept) = (Image::small(1), Image::small(2), Image::small(3));
-    let signature = |image: &Image, ending: &str| {
-        format!("{}.{ending}", image.digest().to_string().replace(':', "-"))
-    };
+    let signature = |image: &Image, ending: &str| companion(image.digest(), ending);
     for (tag, image) in [("v1", &image), ("also-v1", &image), ("child", &child)] {
         site.push_as(&who, APP, tag, image).await;
     }
@@ -280,15 +340,6 @@ async fn companions_go_with_their_image() {
     let told = stage
         .post(&format!("{REPOSITORY}preview"), two.clone())
         .await;
-    let names = |told: &Answer| {
-        let body = told.json();
-        let tags = body["tags"].as_array().unwrap().iter();
-        let mut tags: Vec<_> = tags
-            .map(|it| it["tag"].as_str().unwrap().to_owned())
-            .collect();
-        tags.sort();
-        tags
-    };
     let mut expected = vec![
         "also-v1".to_owned(),
         "child".to_owned(),
@@ -297,7 +348,7 @@ async fn companions_go_with_their_image() {
         "v1".to_owned(),
     ];
     expected.sort();
-    assert_eq!(names(&told), expected);
+    assert_eq!(told_tags(&told), expected);
     let reasons = told.json()["tags"].to_string();
     assert!(
         reasons.contains("belongs to v1, which is not among the newest 2: this policy"),
@@ -306,7 +357,7 @@ async fn companions_go_with_their_image() {
     // As long as one tag has the image, its signatures stay.
     let three = json!({"method": "number_of_tags", "value": 2, "tagPattern": "^v1|^list|^newest"});
     let told = stage.post(&format!("{REPOSITORY}preview"), three).await;
-    assert_eq!(names(&told), ["v1"]);
+    assert_eq!(told_tags(&told), ["v1"]);
     stage.add(REPOSITORY, two).await;
     let (child, kept) = (signature(&child, "sig"), signature(&kept, "sig"));
     let mut left = vec!["list", "newest", &child, &kept];
@@ -314,6 +365,56 @@ async fn companions_go_with_their_image() {
     stage.left(APP, &left).await;
     let lines = stage.site.lines("autoprune_tag_delete").await;
     assert_eq!(lines.len(), 5, "each tag has its line");
+}
+
+/// CA-15: what belongs to the images of an index goes with the index, unless something that stays leads to them.
+#[tokio::test]
+async fn companions_of_an_indexs_images_go_with_it() {
+    let stage = Stage::new().await;
+    let (site, who) = (&stage.site, Who::user("ann"));
+    let images = [1, 2, 3, 4].map(Image::small);
+    let [own, newer, shared, tagged] = &images;
+    for image in &images {
+        let digest = image.digest().to_string();
+        site.push_as(&who, APP, &digest, image).await;
+        let signature = companion(image.digest(), "sig");
+        site.push_as(&who, APP, &signature, &Image::small(9)).await;
+    }
+    site.push_as(&who, APP, "tagged", tagged).await;
+    let old = index(&[(own, "amd64"), (shared, "arm64"), (tagged, "s390x")]);
+    let new = index(&[(newer, "amd64"), (shared, "arm64")]);
+    for (tag, list) in [("list-1", &old), ("list-2", &new)] {
+        site.clock.advance(HOUR);
+        let put = site.put_manifest_as(&who, APP, tag, list).await;
+        assert_eq!(put.status, 201, "{}", put.text());
+        let signature = companion(list.digest(), "sig");
+        site.push_as(&who, APP, &signature, &Image::small(9)).await;
+    }
+    let policy = |most: u64, pattern: &str| json!({"method": "number_of_tags", "value": most, "tagPattern": pattern});
+    let first = policy(1, "^list");
+    let told = stage
+        .post(&format!("{REPOSITORY}preview"), first.clone())
+        .await;
+    let of = |digest: Digest| companion(digest, "sig");
+    let mut gone = vec![of(own.digest()), of(old.digest()), "list-1".to_owned()];
+    gone.sort();
+    assert_eq!(told_tags(&told), gone);
+    stage.add(REPOSITORY, first).await;
+    let mut left = vec!["list-2".to_owned(), "tagged".to_owned(), of(new.digest())];
+    left.extend([newer, shared, tagged].map(|image| of(image.digest())));
+    left.sort();
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
+    stage.left(APP, &left).await;
+    // When all tags go, so does what belongs to them, whichever is looked at first.
+    stage.rest().await;
+    stage.site.clock.advance(DAY);
+    let all = json!({"method": "creation_date", "value": "1h"});
+    let told = stage
+        .post(&format!("{REPOSITORY}preview"), all.clone())
+        .await;
+    assert_eq!(told_tags(&told), left);
+    stage.add(REPOSITORY, all).await;
+    stage.left(APP, &[]).await;
 }
 
 /// Ours: what is pulled stays, whatever its age.
@@ -419,14 +520,12 @@ async fn without_the_feature_nothing_ends() {
     stage.push(APP, &["v1", "v2"]).await;
     let repository = stage.site.repository_id(APP).await;
     let scope = PolicyScope::Repository(repository);
-    let policy = PrunePolicy {
-        rule: PruneRule::NumberOfTags(1),
-        tag_pattern: None,
-        matches: true,
-    };
     let by = Performer::SYSTEM;
     let registry = stage.site.registry();
-    registry.add_prune_policy(scope, policy, &by).await.unwrap();
+    registry
+        .add_prune_policy(scope, number(1), &by)
+        .await
+        .unwrap();
     until("the job to be dropped", async || {
         let store = stage.site.registry().store();
         let jobs = store.scan(|tx| tx.jobs().list(None, 9)).await.unwrap();
@@ -445,17 +544,7 @@ async fn without_the_feature_nothing_ends() {
 #[tokio::test]
 async fn many_tags_end_a_few_at_a_time() {
     let stage = Stage::new().await;
-    let who = Who::user("ann");
-    let image = Image::small(1);
-    stage.site.push_as(&who, APP, "v0", &image).await;
-    let id = stage.site.repository_id(APP).await;
-    let digest = image.digest();
-    let by = Performer::SYSTEM;
-    for count in 1..621 {
-        let tag = format!("v{count}").parse().unwrap();
-        let registry = stage.site.registry();
-        registry.retag(id, &tag, &digest, &by).await.unwrap();
-    }
+    stage.push_many(621).await;
     stage
         .add(REPOSITORY, json!({"method": "number_of_tags", "value": 3}))
         .await;

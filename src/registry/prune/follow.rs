@@ -5,19 +5,20 @@
 //! 2 ms at a time. A walk that is cut off is begun again at any repository; what it ended stays ended, and the
 //! next one takes the rest (GC-08).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::choose::{COMPANIONS, Choice, Seen};
+use super::choose::{Choice, Seen};
+use super::companions::{Gone, companions};
 use super::{Follow, Origin, Prune, PruneStep, PruneWalk, PrunedTag, of_scope};
 use crate::model::{
     LogKind, NamespaceId, Performer, PolicyScope, PrunePolicy, RepositoryId, RepositoryRecord,
     RepositoryState, TagList, TagRecord, Timestamp, Unit,
 };
-use crate::oci::{Digest, RepositoryName, Tag};
+use crate::oci::{RepositoryName, Tag};
 use crate::registry::hot::Touched;
 use crate::registry::patterns::Over;
 use crate::registry::pointing::Change;
@@ -33,9 +34,6 @@ const TAGS: usize = 500;
 
 /// How long a transaction goes on with further tags, as the collector's.
 const STOP: Duration = Duration::from_millis(2);
-
-/// Tags of one manifest that are looked at to tell whether any of them stays.
-const NAMES: usize = 64;
 
 /// A walk under way.
 pub struct Pruning {
@@ -55,11 +53,13 @@ pub struct Pruning {
 struct Open {
     unit: (NamespaceId, RepositoryId),
     name: RepositoryName,
+    /// What was in force when it was opened.
+    policies: Arc<[(Origin, PrunePolicy)]>,
     choice: Choice,
     /// The place of the last tag that was looked at.
     before: Option<u64>,
-    /// Of those that are told to go, the ones whose manifest has other tags.
-    told: HashSet<Tag>,
+    /// Those that are told to go.
+    gone: Gone,
 }
 
 /// What a look at a page found.
@@ -184,7 +184,10 @@ impl Registry {
                 companion_of: None,
             };
             let with = match mode {
-                Prune::Tell => would_go_with(tx, repository, &pruned, &mut open.told, now)?,
+                Prune::Tell => {
+                    open.gone.note(tx, repository, &pruned)?;
+                    companions(tx, repository, &pruned, &open.gone, now)?
+                }
                 Prune::End => Vec::new(),
             };
             chosen.push(pruned);
@@ -197,15 +200,19 @@ impl Registry {
         })
     }
 
-    /// Ends what was chosen, unless it has changed since; returns what has ended, companions included.
+    /// Ends what was chosen, unless it has changed since, or what it was chosen by; returns what has ended,
+    /// companions included.
     async fn end_chosen(
         &self,
-        repository: RepositoryId,
+        open: &Open,
+        follow: &Follow,
         chosen: Vec<PrunedTag>,
     ) -> Result<Vec<PrunedTag>, Error> {
+        let (unit, repository) = (open.unit, open.unit.1);
         let (chosen, mut from, mut ended) = (Arc::<[_]>::from(chosen), 0, Vec::new());
         while from < chosen.len() {
             let (registry, chosen) = (self.clone(), Arc::clone(&chosen));
+            let (policies, follow) = (Arc::clone(&open.policies), follow.clone());
             let change = self.change(Performer::SYSTEM.actor);
             let end = move |tx: &mut WriteTx<'_>| {
                 let _timer = registry
@@ -213,6 +220,10 @@ impl Registry {
                     .metrics
                     .prune_transaction_seconds
                     .start_timer();
+                // Somebody may have taken a policy back to stop it; what has changed begins a run of its own.
+                if registry.in_force(tx, &follow, unit)? != *policies {
+                    return Ok((chosen.len(), Vec::new()));
+                }
                 let (done, gone) = end_some(tx, repository, &chosen[from..], &change)?;
                 let touched = Touched {
                     tags: gone.iter().map(|pruned| pruned.tag.clone()).collect(),
@@ -281,7 +292,10 @@ impl Pruning {
         } = self.registry.inner.store.scan(look).await?;
         let tags = match self.mode {
             Prune::Tell => chosen,
-            Prune::End => self.registry.end_chosen(open.unit.1, chosen).await?,
+            Prune::End => {
+                let (registry, follow) = (&self.registry, &self.follow);
+                registry.end_chosen(&open, follow, chosen).await?
+            }
         };
         let step = PruneStep {
             examined: examined as u64,
@@ -320,9 +334,10 @@ impl Pruning {
             return Ok(Some(Open {
                 unit,
                 name,
+                policies: policies.into(),
                 choice,
                 before: None,
-                told: HashSet::new(),
+                gone: Gone::default(),
             }));
         }
     }
@@ -375,7 +390,7 @@ fn prunable(
     Ok(is_enabled.then_some(record))
 }
 
-fn is_fixed(record: &TagRecord, now: Timestamp) -> bool {
+pub(super) fn is_fixed(record: &TagRecord, now: Timestamp) -> bool {
     record.immutable || record.pinned || record.has_expired(now)
 }
 
@@ -405,7 +420,7 @@ fn end_some(
         }
         end_tag(tx, repository, &pruned.tag, change, &told)?;
         ended.push(pruned.clone());
-        for companion in companions(tx, repository, pruned, change.at)? {
+        for companion in companions(tx, repository, pruned, &Gone::default(), change.at)? {
             end_tag(tx, repository, &companion.tag, change, &told)?;
             ended.push(companion);
         }
@@ -430,75 +445,4 @@ fn end_tag(
     let kind = LogKind::AutopruneTagDelete;
     let line = told.line(kind, change.at, &Performer::SYSTEM, more);
     Ok(tx.logs().append(&line)?)
-}
-
-/// What goes with a tag that would go: nothing as long as another tag that stays has the same image.
-fn would_go_with(
-    tx: &ReadTx,
-    repository: RepositoryId,
-    pruned: &PrunedTag,
-    told: &mut HashSet<Tag>,
-    now: Timestamp,
-) -> Result<Vec<PrunedTag>, store::Error> {
-    let names = tx.tags().of_manifest(repository, &pruned.digest, NAMES)?;
-    if names.len() > 1 {
-        told.insert(pruned.tag.clone());
-    }
-    let mut others = names.iter().filter(|tag| **tag != pruned.tag);
-    if names.len() == NAMES || others.any(|tag| !told.contains(tag)) {
-        return Ok(Vec::new());
-    }
-    companions_of(tx, repository, pruned, now)
-}
-
-/// The companions of a tag that has ended, if no tag and no index leads to its image any more.
-fn companions(
-    tx: &ReadTx,
-    repository: RepositoryId,
-    pruned: &PrunedTag,
-    now: Timestamp,
-) -> Result<Vec<PrunedTag>, store::Error> {
-    let named = tx.tags().of_manifest(repository, &pruned.digest, 1)?;
-    match named.is_empty() {
-        true => companions_of(tx, repository, pruned, now),
-        false => Ok(Vec::new()),
-    }
-}
-
-fn companions_of(
-    tx: &ReadTx,
-    repository: RepositoryId,
-    pruned: &PrunedTag,
-    now: Timestamp,
-) -> Result<Vec<PrunedTag>, store::Error> {
-    for index in tx
-        .manifests()
-        .some_parents(repository, &pruned.digest, NAMES)?
-    {
-        if !tx.tags().of_manifest(repository, &index, 1)?.is_empty() {
-            return Ok(Vec::new());
-        }
-    }
-    let mut found = Vec::new();
-    for tag in companion_tags(&pruned.digest) {
-        let record = tx.tags().current(repository, &tag)?;
-        if let Some(record) = record.filter(|record| !is_fixed(record, now)) {
-            found.push(PrunedTag {
-                digest: record.digest,
-                since: record.since,
-                companion_of: Some(pruned.tag.clone()),
-                tag,
-                ..pruned.clone()
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// The tags by which what belongs to an image is found.
-fn companion_tags(digest: &Digest) -> impl Iterator<Item = Tag> {
-    let name = digest.to_string().replace(':', "-");
-    let is_sha256 = name.starts_with("sha256-");
-    let endings = COMPANIONS.into_iter().filter(move |_| is_sha256);
-    endings.filter_map(move |ending| format!("{name}{ending}").parse().ok())
 }

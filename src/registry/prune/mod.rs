@@ -2,13 +2,14 @@
 //! configuration.
 //!
 //! `policies` keeps them for the API, `choose` decides, `follow` walks through repositories, tells what would
-//! go, and ends tags; `jobs` and the operator's command have that done. Tags end as when somebody deletes
+//! go, and ends tags, `companions` finds what goes with them; `jobs` and the operator's command have that done. Tags end as when somebody deletes
 //! them, so that they can be restored for as long as the time machine goes back.
 //!
 //! Nothing else than tags of local repositories in their normal state is ever taken: not what is immutable or
 //! pinned, nor what a cache holds (GC-05).
 
 mod choose;
+mod companions;
 mod follow;
 mod policies;
 

@@ -1,6 +1,7 @@
 //! The policies of namespaces and repositories: kept, changed, told.
 //!
-//! Called by `/api/v1`. Each change is one transaction with its line of the usage log.
+//! Called by `/api/v1`. Each change is one transaction with its line of the usage log, in which the next run of the
+//! namespace is brought forward; a run under way ends nothing more by what is no longer in force.
 
 use serde_json::{Value, json};
 
@@ -120,6 +121,10 @@ impl Registry {
                 return Err(PruneFault::Unknown.into());
             }
             tx.prune_policies().remove(scope, id)?;
+            // A cache that was local once may still have some.
+            if let Ok(namespace) = local_namespace(tx, scope) {
+                tx.jobs().hasten(Job::Prune(namespace), change.at)?;
+            }
             change.tell(tx, Act::Delete, json!({"policy_uuid": id.to_string()}))
         };
         self.inner.store.write(delete).await
@@ -179,7 +184,7 @@ impl Registry {
             let namespace = local_namespace(tx, change.scope)?;
             change.admit(tx, &policy, act)?;
             tx.prune_policies().put(change.scope, change.id, &policy)?;
-            tx.jobs().enqueue(Job::Prune(namespace), change.at)?;
+            tx.jobs().hasten(Job::Prune(namespace), change.at)?;
             change.tell(tx, act, told(&policy))
         };
         self.inner.store.write(put).await

@@ -104,7 +104,7 @@ features! {
     proxy_storage "PROXY_STORAGE" false "Storage is served through the web server"
     public_catalog "PUBLIC_CATALOG" false "The catalogue can be read without login"
     quota_management "QUOTA_MANAGEMENT" true "Storage quotas"
-    quota_notifications "QUOTA_NOTIFICATIONS" false "Notices about quotas"
+    quota_notifications "QUOTA_NOTIFICATIONS" false "Quotas told by mail and webhooks (not built)"
     quota_suppress_failures "QUOTA_SUPPRESS_FAILURES" false "Errors in counting do not fail a push"
     rate_limits "RATE_LIMITS" false "Requests are limited by rate"
     reader_build_logs "READER_BUILD_LOGS" false "Readers of a repository see its build logs"

@@ -130,6 +130,40 @@ async fn nobody_sees_what_others_are_told() {
     assert_eq!(refused.status, 403);
 }
 
+/// `quay-api` 29.2: telling of quotas outside of the inbox is not built. Whatever the switch says, the doors answer
+/// as Quay's do without the feature, and pages are told that it is off.
+#[tokio::test]
+async fn quotas_are_told_in_the_inbox_only() {
+    for is_on in [false, true] {
+        let site = Site::start(|config| config.features.quota_notifications = is_on).await;
+        let ann = site.user("ann").await;
+        site.organization("acme", Some(ann)).await;
+        let token = site.oauth_token(ann, "user:admin org:admin").await;
+        let api = site.api(&token);
+        let body =
+            json!({"event": "quota_warning", "method": "webhook", "config": {}, "eventConfig": {}});
+        for base in [
+            "/organization/acme/notifications",
+            "/user/namespacenotifications",
+        ] {
+            let one = format!("{base}/0f84f9d5-a4b5-4ef2-b7b7-8c2e1e1c7d2a");
+            for answer in [
+                api.get(base).await,
+                api.post(base, body.clone()).await,
+                api.get(&one).await,
+                api.post(&one, json!({})).await,
+                api.delete(&one).await,
+                api.post(&format!("{one}/test"), json!({})).await,
+            ] {
+                assert_eq!(answer.status, 404, "{base}: {}", answer.text());
+            }
+        }
+        let told = site.get("/config").await.json();
+        assert_eq!(told["config"]["FEATURE_QUOTA_NOTIFICATIONS"], false);
+        assert_eq!(told["features"]["QUOTA_NOTIFICATIONS"], false);
+    }
+}
+
 /// The metadata of what a token's owner is told, by kind.
 async fn told(site: &Site, token: &str) -> Vec<(String, Value)> {
     let list = site.api(token).get("/user/notifications").await.json();

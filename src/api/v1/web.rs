@@ -17,6 +17,9 @@ use crate::http::{Response, response};
 /// Architectures that a mirror may be cut down to (Quay).
 const ARCHITECTURES: [&str; 4] = ["amd64", "arm64", "ppc64le", "s390x"];
 
+/// Features that answer as if they were off, whatever the configuration says.
+const NOT_BUILT: [&str; 1] = ["QUOTA_NOTIFICATIONS"];
+
 /// Robots find nothing here that a search should know.
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
@@ -106,16 +109,17 @@ async fn configuration(context: Context) -> Answer {
         "FEATURE_REPO_MIRROR": features.repo_mirror,
         "FEATURE_ORG_MIRROR": features.org_mirror,
         "FEATURE_QUOTA_MANAGEMENT": features.quota_management,
-        "FEATURE_QUOTA_NOTIFICATIONS": features.quota_notifications,
+        "FEATURE_QUOTA_NOTIFICATIONS": false,
         "FEATURE_EDIT_QUOTA": features.edit_quota,
         "FEATURE_PROXY_CACHE": features.proxy_cache,
         "FEATURE_ASSIGN_OAUTH_TOKEN": features.assign_oauth_token,
         "FEATURE_IMAGE_EXPIRY_TRIGGER": features.image_expiry_trigger,
         "FEATURE_AUTO_PRUNE": features.auto_prune,
     });
-    let switches = features
-        .iter()
-        .map(|(name, is_on)| (name.to_owned(), is_on.into()));
+    let switches = features.iter().map(|(name, is_on)| {
+        let is_on = is_on && !NOT_BUILT.contains(&name);
+        (name.to_owned(), is_on.into())
+    });
     let is_closed = state.pushes.load().closed == Some(Closed::ReadOnly);
     let view = json!({
         "config": config,

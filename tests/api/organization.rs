@@ -1,7 +1,8 @@
 //! Organisations through the API.
 
-use entrepot::model::Grantee;
-use entrepot::model::{LogKind, Member, Role, TeamRole, Visibility};
+use std::time::Duration;
+
+use entrepot::model::{Grantee, LogKind, Member, Role, TeamRole, Visibility};
 use serde_json::json;
 
 use super::people::{lines, stage};
@@ -197,6 +198,25 @@ async fn what_is_told_of_an_organization_is_changed() {
         "namespace": "acme",
     });
     assert_eq!(told[1].1, email);
+}
+
+/// SC-298: a year where `TAG_EXPIRATION_OPTIONS` has it, and only there.
+#[tokio::test]
+async fn a_time_machine_is_as_long_as_the_options_allow() {
+    let year = Duration::from_secs(365 * 86_400);
+    let body = json!({"tag_expiration_s": 31_536_000});
+    for (options, status) in [(vec![], 400), (vec![year], 200)] {
+        let site = Site::start(|config| config.retention.time_machines.extend(options)).await;
+        let ann = site.user("ann").await;
+        site.organization("acme", Some(ann)).await;
+        let token = site.oauth_token(ann, "user:admin org:admin").await;
+        let api = site.api(&token);
+        let changed = api.put("/organization/acme", body.clone()).await;
+        assert_eq!(changed.status, status, "{}", changed.text());
+        let shown = api.get("/organization/acme").await.json();
+        let expected = if status == 200 { 31_536_000 } else { 1_209_600 };
+        assert_eq!(shown["tag_expiration_s"], expected);
+    }
 }
 
 /// SC-357, SC-418, AZ-16: gone for every door at once, and nobody inherits from it.

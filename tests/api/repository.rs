@@ -42,6 +42,15 @@ impl Stage {
         }
     }
 
+    /// Moves the clock, and gives both the tokens that theirs have run out of.
+    pub(super) async fn advance(&mut self, by: Duration) {
+        self.site.clock.advance(by);
+        for (name, token) in [("ann", &mut self.ann), ("bob", &mut self.bob)] {
+            let found = self.site.accounts().user_by_name(name).await.unwrap();
+            *token = self.site.oauth_token(found.unwrap().0, SCOPES).await;
+        }
+    }
+
     pub(super) fn ann(&self) -> Api<'_> {
         self.site.api(&self.ann)
     }

@@ -1,6 +1,8 @@
 //! `/api/v1/superuser`: what superusers see of the whole site, and do for it.
 
 use entrepot::model::LogKind;
+use entrepot::store;
+use futures_util::FutureExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ use crate::harness::content::Image;
 use crate::harness::origin::Origin;
 use crate::harness::people::Who;
 use crate::harness::site::{Site, rule};
+use crate::harness::soon;
 
 const USER_FIELDS: [&str; 11] = [
     "kind",
@@ -302,7 +305,7 @@ async fn ownership_of_organisations_and_of_users_is_taken() {
     );
 }
 
-/// The size is counted when asked for, every blob once.
+/// SC-478, SC-479: the size is counted when asked for, every blob once; whoever asks meanwhile is told so.
 #[tokio::test]
 async fn the_size_of_the_registry_is_counted_when_asked_for() {
     let (site, token) = stage().await;
@@ -317,16 +320,39 @@ async fn the_size_of_the_registry_is_counted_when_asked_for() {
     let before = api.get(path).await;
     let expected = r#"{"size_bytes": 0, "last_ran": null, "queued": false, "running": false}"#;
     assert_eq!(before.text().trim_end(), expected);
-    let queued = api
-        .post(path, json!({"namespace": "x", "last_ran": 1}))
-        .await;
-    assert_eq!((queued.status.as_u16(), queued.text()), (201, "\"\"\n"));
-    let size = site.registry().count_size().await.unwrap();
+    // As long as the writer waits the count cannot end.
+    let (release, waiting) = std::sync::mpsc::channel::<()>();
+    let waiting = std::sync::Mutex::new(waiting);
+    let hold = site.registry().store().write(move |_| {
+        let released = waiting.lock().unwrap().recv();
+        assert!(released.is_err(), "nothing is ever sent");
+        Ok::<_, store::Error>(())
+    });
+    let mut hold = std::pin::pin!(hold);
+    assert!(hold.as_mut().now_or_never().is_none());
+    for status in [201, 202] {
+        let body = json!({"namespace": "x", "last_ran": 1});
+        let queued = api.post(path, body).await;
+        assert_eq!((queued.status.as_u16(), queued.text()), (status, "\"\"\n"));
+    }
+    let during = api.get(path).await.json();
+    assert_eq!(
+        (&during["queued"], &during["running"], &during["size_bytes"]),
+        (&json!(true), &json!(true), &json!(0))
+    );
+    drop(release);
+    hold.await.unwrap();
     let bytes: u64 = image.blobs().map(|blob| blob.len() as u64).sum();
-    assert_eq!(size, bytes);
-    let after = api.get(path).await.json();
-    assert_eq!(after["size_bytes"], bytes);
-    assert_eq!(after["last_ran"], site.clock.now().as_millis());
+    let expected = json!({
+        "size_bytes": bytes,
+        "last_ran": site.clock.now().as_millis(),
+        "queued": false,
+        "running": false,
+    });
+    soon("the count", async {
+        while api.get(path).await.json() != expected {}
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -383,5 +409,5 @@ async fn a_superuser_ends_the_server() {
     assert!(before.await, "nobody has asked who may");
     let answer = site.api(&token).post(path, json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
-    crate::harness::soon("the end is asked for", asked).await;
+    soon("the end is asked for", asked).await;
 }

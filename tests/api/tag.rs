@@ -3,17 +3,59 @@
 use std::time::Duration;
 
 use entrepot::model::{LogKind, RepositoryState};
+use entrepot::oci::Digest;
+use entrepot::registry::Budget;
 use serde_json::{Value, json};
 
 use super::repository::Stage;
 use crate::harness::api::fields;
 use crate::harness::content::{Image, index};
 use crate::harness::people::Who;
+use crate::harness::site::Answer;
 
 const TAGS: &str = "/repository/acme/app/tag/";
 
 fn path(tag: &str) -> String {
     format!("{TAGS}{tag}")
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// For how long what was deleted is kept.
+const TIME_MACHINE: Duration = Duration::from_secs(14 * DAY.as_secs());
+
+/// What ann is answered who pulls a manifest.
+async fn manifest(stage: &Stage, reference: &str) -> Answer {
+    let path = format!("/v2/acme/app/manifests/{reference}");
+    stage.site.get_as(&Who::user("ann"), &path).await
+}
+
+/// The digest of what comes by a tag.
+async fn pulled(stage: &Stage, tag: &str) -> Digest {
+    let answer = manifest(stage, tag).await;
+    assert_eq!(answer.status, 200, "{tag}: {}", answer.text());
+    Digest::of(&answer.body)
+}
+
+/// The tags that the API and the registry protocol agree to be there, the newest first.
+async fn live(stage: &Stage) -> Vec<String> {
+    let listed = lines(stage, "onlyActiveTags=true").await;
+    let tags = listed["tags"].as_array().unwrap().iter();
+    let tags: Vec<String> = tags
+        .map(|tag| tag["name"].as_str().unwrap().to_owned())
+        .collect();
+    let mut sorted = tags.clone();
+    sorted.sort();
+    let who = Who::user("ann");
+    let answer = stage.site.get_as(&who, "/v2/acme/app/tags/list").await;
+    assert_eq!(answer.json()["tags"], json!(sorted));
+    tags
+}
+
+async fn collect(stage: &Stage) {
+    let collected = stage.site.registry().collect(Budget::UNBOUNDED).await;
+    collected.unwrap();
 }
 
 async fn lines(stage: &Stage, query: &str) -> Value {
@@ -106,7 +148,7 @@ async fn the_history_has_the_fields_of_the_guide() {
     assert_eq!(stage.bob().get(TAGS).await.status, 403);
 }
 
-/// SC-069, SC-071, SC-488, SC-491.
+/// SC-069, SC-071, SC-074, SC-488, SC-489, SC-491.
 #[tokio::test]
 async fn a_tag_is_made_moved_and_deleted() {
     let stage = Stage::new().await;
@@ -172,6 +214,7 @@ async fn a_tag_is_made_moved_and_deleted() {
         )
         .await;
     assert_eq!((back.status.as_u16(), back.json()), (200, json!({})));
+    assert_eq!(pulled(&stage, "new").await, other.digest());
     assert_eq!(stage.told(LogKind::RevertTag).await["tag"], "new");
     assert_eq!(
         lines(&stage, "specificTag=new").await["tags"][0]["reversion"],
@@ -184,6 +227,100 @@ async fn a_tag_is_made_moved_and_deleted() {
     assert_eq!(empty.json()["detail"], "Missing manifest_digest");
 }
 
+/// SC-077: what the tag pointed to before is found in its history, which goes on.
+#[tokio::test]
+async fn a_moved_tag_is_reverted_to_its_earlier_image() {
+    let stage = Stage::new().await;
+    let other = Image::with_layers(2, &[50]);
+    let minute = Duration::from_secs(60);
+    stage.site.clock.advance(minute);
+    let who = Who::user("ann");
+    stage.site.push_as(&who, "acme/app", "v1", &other).await;
+    assert_eq!(pulled(&stage, "v1").await, other.digest());
+    stage.site.clock.advance(minute);
+    let body = json!({"manifest_digest": stage.image.digest()});
+    let restore = format!("{}/restore", path("v1"));
+    let reverted = stage.ann().post(&restore, body).await;
+    assert_eq!(
+        (reverted.status.as_u16(), reverted.json()),
+        (200, json!({}))
+    );
+    assert_eq!(pulled(&stage, "v1").await, stage.image.digest());
+    let history = lines(&stage, "specificTag=v1").await;
+    let history = history["tags"].as_array().unwrap();
+    let told = |line: &Value| (line["manifest_digest"].clone(), line["reversion"].clone());
+    let (old, new) = (json!(stage.image.digest()), json!(other.digest()));
+    let expected = [
+        (old.clone(), json!(true)),
+        (new, json!(false)),
+        (old, json!(false)),
+    ];
+    assert_eq!(history.iter().map(told).collect::<Vec<_>>(), expected);
+}
+
+/// SC-081, SC-082: a tag ends at its time, alone; its image, of which it was the last, when the time machine
+/// ends.
+#[tokio::test]
+async fn a_tag_expires_alone_and_its_image_follows() {
+    let mut stage = Stage::new().await;
+    let other = Image::with_layers(2, &[50]);
+    let who = Who::user("ann");
+    stage.site.push_as(&who, "acme/app", "v2", &other).await;
+    // Before an hour is over nothing can be said to end.
+    stage.advance(2 * HOUR).await;
+    let soon = (stage.site.clock.now() + Duration::from_secs(5)).as_secs();
+    let set = stage
+        .ann()
+        .put(&path("v1"), json!({"expiration": soon}))
+        .await;
+    assert_eq!((set.status.as_u16(), set.json()), (201, json!("Updated")));
+    assert_eq!(live(&stage).await, ["v2", "v1"]);
+    stage.site.clock.advance(Duration::from_secs(4));
+    assert_eq!(pulled(&stage, "v1").await, stage.image.digest());
+    stage.site.clock.advance(Duration::from_secs(1));
+    assert_eq!(live(&stage).await, ["v2"]);
+    let gone = manifest(&stage, "v1").await;
+    assert_eq!(gone.status, 404);
+    collect(&stage).await;
+    let digest = stage.image.digest().to_string();
+    assert_eq!(manifest(&stage, &digest).await.status, 200);
+    stage.advance(TIME_MACHINE).await;
+    collect(&stage).await;
+    assert_eq!(manifest(&stage, &digest).await.status, 404);
+    assert_eq!(live(&stage).await, ["v2"]);
+    assert_eq!(pulled(&stage, "v2").await, other.digest());
+}
+
+/// Deletes `v1`, lets some time pass, and asks for it to be restored.
+async fn restored_after(stage: &mut Stage, wait: Duration) -> u16 {
+    assert_eq!(stage.ann().delete(&path("v1")).await.status, 204);
+    stage.advance(wait).await;
+    collect(stage).await;
+    let body = json!({"manifest_digest": stage.image.digest()});
+    let restore = format!("{}/restore", path("v1"));
+    let restored = stage.ann().post(&restore, body).await;
+    restored.status.as_u16()
+}
+
+/// SC-083: two weeks unless the organisation says otherwise; what was deleted can be restored for so long.
+#[tokio::test]
+async fn the_time_machine_is_as_long_as_the_organization_says() {
+    let mut stage = Stage::new().await;
+    let of_acme = "/organization/acme";
+    let shown = stage.ann().get(of_acme).await.json();
+    assert_eq!(shown["tag_expiration_s"], TIME_MACHINE.as_secs());
+    assert_eq!(restored_after(&mut stage, TIME_MACHINE - HOUR).await, 200);
+    assert_eq!(pulled(&stage, "v1").await, stage.image.digest());
+    let body = json!({"tag_expiration_s": 86_400});
+    assert_eq!(stage.ann().put(of_acme, body).await.status, 200);
+    let shown = stage.ann().get(of_acme).await.json();
+    assert_eq!(shown["tag_expiration_s"], 86_400);
+    assert_eq!(restored_after(&mut stage, DAY - HOUR).await, 200);
+    assert_eq!(pulled(&stage, "v1").await, stage.image.digest());
+    assert_eq!(restored_after(&mut stage, DAY + HOUR).await, 404);
+}
+
+/// SC-086.
 #[tokio::test]
 async fn an_expiration_is_set_as_number_or_text_and_taken_back() {
     let stage = Stage::new().await;
@@ -195,10 +332,9 @@ async fn an_expiration_is_set_as_number_or_text_and_taken_back() {
             .put(&path("v1"), json!({ "expiration": value }))
             .await;
         assert_eq!((set.status.as_u16(), set.json()), (201, json!("Updated")));
-        assert_eq!(
-            lines(&stage, "specificTag=v1").await["tags"][0]["end_ts"],
-            later
-        );
+        let shown = &lines(&stage, "specificTag=v1").await["tags"][0];
+        assert_eq!(shown["end_ts"], later);
+        assert_eq!(shown["expiration"], "Thu, 08 Jan 2026 00:00:00 -0000");
     }
     assert!(stage.told(LogKind::ChangeTagExpiration).await["expiration_date"].is_string());
     let past = stage.ann().put(&path("v1"), json!({"expiration": 5})).await;
@@ -284,6 +420,7 @@ async fn nothing_is_written_to_what_is_read_only() {
     }
 }
 
+/// SC-218: `PERMANENTLY_DELETE_TAGS`, off unless the operator says so.
 #[tokio::test]
 async fn a_tag_is_deleted_for_good_where_that_is_allowed() {
     let off = Stage::new().await;

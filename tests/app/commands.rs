@@ -190,6 +190,25 @@ async fn check_config_prints_every_mistake() {
     );
 }
 
+/// SC-217, SC-220: the keys that the product documents recommend are taken as they are printed; what has nothing
+/// to do here is told as such.
+#[tokio::test]
+async fn check_config_takes_the_recommended_keys_of_quotas() {
+    let place = Place::new(
+        "FEATURE_GARBAGE_COLLECTION: true\nFEATURE_QUOTA_MANAGEMENT: true\nQUOTA_BACKFILL: true\n\
+         QUOTA_TOTAL_DELAY_SECONDS: 1800\nPERMANENTLY_DELETE_TAGS: true\n\
+         RESET_CHILD_MANIFEST_EXPIRATION: true\nDEFAULT_SYSTEM_REJECT_QUOTA_BYTES: 102400000\n",
+    );
+    let text = place.run_well(&["check-config"]).await;
+    let mut warned: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning: "))
+        .collect();
+    warned.retain(|line| !line.contains("QUOTA_BACKFILL") && !line.contains("QUOTA_TOTAL_DELAY"));
+    assert_eq!(warned, Vec::<&str>::new());
+    assert_eq!(text.matches("warning: ").count(), 2, "{text}");
+}
+
 #[tokio::test]
 async fn help_is_there_for_every_command() {
     let place = Place::new("");

@@ -4,6 +4,7 @@ mod alone;
 mod charts;
 mod limited;
 mod push;
+mod quota;
 mod sign;
 pub mod stage;
 mod together;

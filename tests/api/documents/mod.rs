@@ -13,6 +13,7 @@ mod mirror;
 mod oauth;
 mod org_mirror;
 mod organization;
+mod policy;
 mod quota;
 mod repository;
 mod robot;
@@ -51,6 +52,7 @@ const HEADINGS: &[&str] = &[
     "organization",
     "organization_application_tokens",
     "permission",
+    "policy",
     "prototype",
     "registry-v1-legacy",
     "repository",
@@ -67,14 +69,10 @@ const HEADINGS: &[&str] = &[
     "wellknown",
 ];
 
-/// Headings that other tests show: what is built after the people and their content.
-const ELSEWHERE: &[&str] = &["policy"];
-
 #[tokio::test]
 async fn every_heading_of_the_description_is_shown() {
     let guide = Guide::new().await;
-    let mut known: BTreeSet<&str> = HEADINGS.iter().copied().collect();
-    known.extend(ELSEWHERE);
+    let known: BTreeSet<&str> = HEADINGS.iter().copied().collect();
     let unknown: Vec<_> = guide.headings().filter(|it| !known.contains(it)).collect();
     assert!(unknown.is_empty(), "no test shows {unknown:?}");
 }

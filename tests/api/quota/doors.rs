@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// SC-221, SC-223 to SC-226, SC-405 to SC-409: the walk of the product documents.
+/// SC-221, SC-223, SC-224, SC-225, SC-226, SC-405, SC-406, SC-407, SC-408, SC-409: the walk of the product
+/// documents.
 #[tokio::test]
 async fn a_quota_is_made_shown_changed_and_removed() {
     let stage = Stage::new().await;
@@ -18,7 +19,7 @@ async fn a_quota_is_made_shown_changed_and_removed() {
     assert_eq!(shown, expected);
     let one = format!("{ALL}/{}", quota["id"]);
     assert_eq!(stage.ann().get(&one).await.json(), *quota);
-    let again = stage.root().post(ALL, wanted).await;
+    let again = stage.root().post(ALL, wanted.clone()).await;
     let text = "Organization quota for 'acme' already exists";
     assert_eq!(
         (again.status.as_u16(), &again.json()["detail"]),
@@ -41,6 +42,7 @@ async fn a_quota_is_made_shown_changed_and_removed() {
     assert_eq!(stage.root().put(&one, further).await.status, 400);
     for (who, status) in [(&stage.ann, 403), (&stage.bob, 403)] {
         let api = stage.site.api(who);
+        assert_eq!(api.post(ALL, wanted.clone()).await.status, status);
         assert_eq!(
             api.put(&one, json!({"limit_bytes": 1})).await.status,
             status
@@ -75,6 +77,7 @@ async fn a_quota_is_given_as_number_or_text() {
         assert_eq!(made.status, 201, "{}", made.text());
         let quota = stage.quota().await;
         assert_eq!(quota["limit_bytes"], bytes);
+        assert_eq!(stage.configured().await, bytes);
         let one = format!("{ALL}/{}", quota["id"]);
         assert_eq!(stage.root().delete(&one).await.status, 204);
     }
@@ -113,7 +116,7 @@ async fn a_quota_is_given_as_number_or_text() {
     assert_eq!(person.status, 404, "that is no organization");
 }
 
-/// SC-230, SC-231, SC-410 to SC-413.
+/// SC-230, SC-231, SC-410, SC-411, SC-412, SC-413.
 #[tokio::test]
 async fn limits_are_made_listed_changed_and_removed() {
     let stage = Stage::new().await;

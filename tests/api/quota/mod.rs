@@ -78,7 +78,7 @@ impl Stage {
         for (kind, percent) in limits {
             let body = json!({"type": kind, "threshold_percent": percent});
             let made = self.root().post(&format!("{ALL}/{id}/limit"), body).await;
-            assert_eq!(made.status, 201, "{}", made.text());
+            assert_eq!((made.status.as_u16(), made.text()), (201, "\"Created\"\n"));
         }
         self.quota().await
     }
@@ -87,18 +87,36 @@ impl Stage {
         self.ann().get(ALL).await.json()[0].clone()
     }
 
-    /// Bytes that acme is told to hold.
-    async fn held(&self) -> u64 {
+    /// What acme's details tell of its quota.
+    async fn report(&self) -> Value {
         let shown = self.ann().get("/organization/acme").await.json();
-        shown["quota_report"]["quota_bytes"].as_u64().unwrap()
+        shown["quota_report"].clone()
     }
 
-    /// The same of a repository of it.
+    /// Bytes that acme is told to hold.
+    async fn held(&self) -> u64 {
+        self.report().await["quota_bytes"].as_u64().unwrap()
+    }
+
+    /// Bytes that acme is told it may hold.
+    async fn configured(&self) -> u64 {
+        self.report().await["configured_quota"].as_u64().unwrap()
+    }
+
+    /// What the list of the guide tells of a repository of it.
+    async fn report_of(&self, repository: &str) -> Value {
+        let path =
+            "/repository?last_modified=true&namespace=acme&popularity=true&public=true&quota=true";
+        let list = self.ann().get(path).await.json();
+        let mut list = list["repositories"].as_array().unwrap().iter();
+        let of = list.find(|one| one["name"] == repository).unwrap();
+        of["quota_report"].clone()
+    }
+
+    /// Bytes that a repository is told to hold.
     async fn held_by(&self, repository: &str) -> u64 {
-        let list = self.ann().get("/repository?namespace=acme").await.json();
-        let list = list["repositories"].as_array().unwrap().iter();
-        let of = list.clone().find(|one| one["name"] == repository).unwrap();
-        of["quota_report"]["quota_bytes"].as_u64().unwrap()
+        let report = self.report_of(repository).await;
+        report["quota_bytes"].as_u64().unwrap()
     }
 
     async fn push(&self, repository: &str, tag: &str, image: &Image) {
@@ -111,6 +129,21 @@ impl Stage {
         self.site
             .push_blob_as(&Who::user("ann"), repository, blob)
             .await
+    }
+
+    /// Deletes a tag of acme's, which succeeds.
+    async fn delete_tag(&self, repository: &str, tag: &str) {
+        let path = format!("/repository/acme/{repository}/tag/{tag}");
+        let deleted = self.ann().delete(&path).await;
+        assert_eq!(deleted.status, 204, "{}", deleted.text());
+    }
+
+    /// Deletes a tag of acme's for good, as the guide does.
+    async fn forget_tag(&self, repository: &str, tag: &str) {
+        let path = format!("/repository/acme/{repository}/tag/{tag}/expire");
+        let body = json!({"is_alive": true, "include_submanifests": true});
+        let forgotten = self.ann().post(&path, body).await;
+        assert_eq!(forgotten.status, 200, "{}", forgotten.text());
     }
 
     async fn collect(&self) {

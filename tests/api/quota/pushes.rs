@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// SC-207, SC-208, SC-211, SC-227, SC-229: each blob once in a repository and once in a namespace.
+/// SC-207, SC-208, SC-211: each blob once in a repository and once in a namespace.
 #[tokio::test]
 async fn every_blob_counts_once_in_each_scope() {
     let stage = Stage::new().await;
@@ -36,10 +36,45 @@ async fn every_blob_counts_once_in_each_scope() {
         (stage.held_by("app").await, stage.held().await),
         (both, both)
     );
+}
+
+/// SC-205, SC-209, SC-227, SC-229: repositories, organisations and the lists of superusers tell what is held and
+/// what may be, in the fields of the guide.
+#[tokio::test]
+async fn what_is_held_is_told_wherever_the_guide_shows_it() {
+    let stage = Stage::new().await;
+    let (ubuntu, nginx) = (
+        Image::with_layers(1, &[5000]),
+        Image::with_layers(2, &[300, 40]),
+    );
+    let report = |bytes: u64, configured: Value| {
+        json!({
+            "quota_bytes": bytes,
+            "configured_quota": configured,
+            "running_backfill": "complete",
+            "backfill_status": "complete",
+        })
+    };
+    assert_eq!(stage.report().await, report(0, Value::Null));
+    let quota = stage
+        .limited(10_485_760, &[("Reject", 80), ("Warning", 50)])
+        .await;
+    stage.push("acme/ubuntu", "v1", &ubuntu).await;
+    stage.push("acme/nginx", "v1", &nginx).await;
+    let configured = json!(10_485_760);
+    for (name, image) in [("ubuntu", &ubuntu), ("nginx", &nginx)] {
+        let expected = json!({"quota_bytes": blobs(image), "configured_quota": configured});
+        assert_eq!(stage.report_of(name).await, expected);
+    }
+    let expected = report(blobs(&ubuntu) + blobs(&nginx), configured);
+    let shown = stage.ann().get("/organization/acme").await.json();
+    assert_eq!(shown["quotas"], json!([quota]));
+    assert_eq!(shown["quota_report"], expected);
     let list = stage.root().get("/superuser/organizations/").await.json();
+    let of_acme = &list["organizations"][0];
     assert_eq!(
-        list["organizations"][0]["quota_report"]["quota_bytes"], both,
-        "SC-205"
+        (&of_acme["name"], &of_acme["quota_report"]),
+        (&json!("acme"), &expected)
     );
 }
 
@@ -53,8 +88,7 @@ async fn deleting_frees_what_nothing_holds() {
     );
     stage.push("acme/app", "v1", &one).await;
     stage.push("acme/app", "v2", &two).await;
-    let gone = stage.ann().delete("/repository/acme/app/tag/v1").await;
-    assert_eq!(gone.status, 204);
+    stage.delete_tag("app", "v1").await;
     stage.collect().await;
     assert_eq!(
         (stage.held().await, stage.held_by("app").await),
@@ -66,14 +100,7 @@ async fn deleting_frees_what_nothing_holds() {
         200
     );
     stage.push("acme/app", "v3", &one).await;
-    assert_eq!(
-        stage
-            .ann()
-            .delete("/repository/acme/app/tag/v3")
-            .await
-            .status,
-        204
-    );
+    stage.delete_tag("app", "v3").await;
     stage.collect().await;
     assert_eq!(
         stage.held().await,
@@ -89,16 +116,28 @@ async fn deleting_frees_what_nothing_holds() {
     assert_eq!(forgotten.status, 200, "{}", forgotten.text());
     stage.collect().await;
     assert_eq!(stage.held().await, blobs(&two));
+    let body = json!({"manifest_digest": one.digest().to_string()});
+    let restore = "/repository/acme/app/tag/v3/restore";
+    let restored = stage.ann().post(restore, body).await;
+    assert_eq!(restored.status, 404, "for good");
     assert_eq!(stage.ann().delete("/repository/acme/app").await.status, 204);
     stage.purge().await;
     assert_eq!(stage.held().await, 0);
 }
 
-/// SC-219: with the switch, what an index named goes with it.
+/// SC-219: with the switch, what an index named goes with it: deleted where nothing is restored, or for good
+/// where it could be.
 #[tokio::test]
 async fn children_of_an_index_go_with_it_if_the_site_says_so() {
-    for resets in [false, true] {
-        let stage = Stage::with(|config| config.retention.reset_children = resets).await;
+    for (resets, for_good) in [(false, false), (true, false), (false, true), (true, true)] {
+        let stage = Stage::with(|config| {
+            config.retention.reset_children = resets;
+            config.retention.permanently_delete = for_good;
+            if for_good {
+                config.retention.time_machine = Duration::from_secs(14 * 86_400);
+            }
+        })
+        .await;
         let child = Image::with_layers(1, &[5000]);
         let ann = Who::user("ann");
         for blob in child.blobs() {
@@ -112,17 +151,13 @@ async fn children_of_an_index_go_with_it_if_the_site_says_so() {
         let index = content::index(&[(&child, "amd64")]);
         let put = stage.site.put_manifest_as(&ann, "acme/app", "all", &index);
         assert_eq!(put.await.status, 201);
-        assert_eq!(
-            stage
-                .ann()
-                .delete("/repository/acme/app/tag/all")
-                .await
-                .status,
-            204
-        );
+        match for_good {
+            true => stage.forget_tag("app", "all").await,
+            false => stage.delete_tag("app", "all").await,
+        }
         stage.collect().await;
         let kept = if resets { 0 } else { blobs(&child) };
-        assert_eq!(stage.held().await, kept, "resets: {resets}");
+        assert_eq!(stage.held().await, kept, "{resets}, {for_good}");
         stage
             .site
             .clock
@@ -283,15 +318,14 @@ async fn owners_are_told_of_limits() {
         ["quota_error", "quota_warning"]
     );
     let told = stage.ann().get("/user/notifications").await.json();
-    assert_eq!(told["notifications"][0]["metadata"]["namespace"], "acme");
-    assert_eq!(
-        stage
-            .ann()
-            .delete("/repository/acme/app/tag/v1")
-            .await
-            .status,
-        204
-    );
+    let told = &told["notifications"][0];
+    assert_eq!(told["metadata"]["namespace"], "acme");
+    let notice = format!("/user/notifications/{}", told["id"].as_str().unwrap());
+    let body = json!({"dismissed": true});
+    let dismissed = stage.ann().put(&notice, body).await;
+    assert_eq!(dismissed.status, 200, "{}", dismissed.text());
+    assert_eq!(stage.notices(&stage.ann).await, ["quota_warning"]);
+    stage.delete_tag("app", "v1").await;
     stage.collect().await;
     assert!(
         stage.notices(&stage.ann).await.is_empty(),
@@ -328,23 +362,82 @@ async fn the_default_quota_is_that_of_all_who_have_none() {
     assert_refused(&stage.push_blob("acme/app", &content::bytes(2, 1)).await);
 }
 
-/// SC-214: without the feature there are no quotas; without verification they are shown and not kept.
+/// SC-216: a changed default is not for those who have a quota of their own (`docs/quota.md`).
 #[tokio::test]
-async fn features_switch_quotas_off() {
-    let stage = Stage::with(|config| config.features.quota_management = false).await;
-    assert_eq!(stage.ann().get(ALL).await.status, 404);
+async fn a_changed_default_leaves_quotas_of_their_own_alone() {
+    let mut stage = Stage::with(|config| config.retention.default_quota = Some(10_000)).await;
+    stage.limited(20_000, &[("Reject", 100)]).await;
+    stage.site.config.retention.default_quota = Some(5000);
+    stage.site.restart().await;
+    let own = stage.quota().await;
     assert_eq!(
-        stage
-            .root()
-            .post(ALL, json!({"limit_bytes": 1}))
-            .await
-            .status,
-        404
+        (&own["limit_bytes"], &own["default_config"]),
+        (&json!(20_000), &json!(false))
     );
-    let shown = stage.ann().get("/organization/acme").await.json();
-    assert!(shown.get("quotas").is_none() && shown.get("quota_report").is_none());
+    let blob = content::bytes(1, 15_000);
+    assert_eq!(stage.push_blob("acme/app", &blob).await.status, 201);
+    let small = content::bytes(2, 6000);
+    assert_refused(&stage.push_blob("ann/app", &small).await);
+    let one = format!("{ALL}/{}", own["id"]);
+    assert_eq!(stage.root().delete(&one).await.status, 204);
+    assert_eq!(stage.quota().await["limit_bytes"], 5000);
+    assert_refused(&stage.push_blob("acme/app", &content::bytes(3, 1)).await);
+}
+
+/// SC-214: without the feature there are no quotas, no fields and no doors.
+#[tokio::test]
+async fn without_the_feature_there_are_no_quotas() {
+    let stage = Stage::with(|config| {
+        config.features.quota_management = false;
+        config.retention.default_quota = Some(10);
+    })
+    .await;
+    let pushed = stage.push_blob("acme/app", &content::bytes(1, 5000)).await;
+    assert_eq!(pushed.status, 201, "nothing is refused");
+    for base in [
+        ALL,
+        "/user/quota",
+        "/superuser/organization/acme/quota",
+        "/superuser/users/ann/quota",
+    ] {
+        for api in [stage.ann(), stage.root()] {
+            for below in ["", "/1", "/1/limit", "/1/limit/1"] {
+                let path = format!("{base}{below}");
+                assert_eq!(api.get(&path).await.status, 404, "{path}");
+            }
+            let made = api.post(base, json!({"limit_bytes": 1})).await;
+            assert_eq!(made.status, 404, "{base}");
+        }
+    }
+    for (api, path, list) in [
+        (stage.ann(), "/organization/acme", ""),
+        (stage.ann(), "/user/", ""),
+        (stage.ann(), "/repository?namespace=acme", "repositories"),
+        (stage.root(), "/superuser/organizations/", "organizations"),
+        (stage.root(), "/superuser/users/", "users"),
+        (stage.root(), "/superuser/users/ann", ""),
+    ] {
+        let shown = api.get(path).await.json();
+        let view = match list {
+            "" => &shown,
+            list => &shown[list][0],
+        };
+        assert!(view.is_object(), "{path}: {shown}");
+        assert!(view.get("quotas").is_none(), "{path}: {view}");
+        assert!(view.get("quota_report").is_none(), "{path}: {view}");
+    }
+}
+
+/// SC-214: with it, but without its verification, they are shown and not kept.
+#[tokio::test]
+async fn quotas_that_are_not_verified_are_shown() {
     let stage = Stage::with(|config| config.features.verify_quota = false).await;
     stage.limited(1000, &[("Reject", 100)]).await;
     let pushed = stage.push_blob("acme/app", &content::bytes(1, 5000)).await;
     assert_eq!(pushed.status, 201);
+    let report = stage.report().await;
+    assert_eq!(
+        (&report["quota_bytes"], &report["configured_quota"]),
+        (&json!(5000), &json!(1000))
+    );
 }

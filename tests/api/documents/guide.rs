@@ -9,7 +9,7 @@ use entrepot::model::{Member, TeamRole, UserId};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::HEADINGS;
+use super::{HEADINGS, not_found};
 use crate::harness::form::differences;
 use crate::harness::site::{Answer, Site};
 
@@ -116,6 +116,20 @@ impl Guide {
         let body = (!body.is_null()).then_some(body);
         let answer = api.send(method.clone(), path, body).await;
         self.answered(&format!("{method} /api/v1{path}"), answer)
+    }
+
+    /// Deletes what a path names, which is answered by nothing (Quay: 204).
+    pub(super) async fn removes(&self, token: &str, path: &str) {
+        let line = format!("DELETE {path}");
+        self.ask(token, &line, Value::Null).await.says(204, "");
+    }
+
+    /// The same twice: the second time there is no such thing.
+    pub(super) async fn removes_once(&self, token: &str, path: &str) {
+        self.removes(token, path).await;
+        let line = format!("DELETE {path}");
+        let again = self.ask(token, &line, Value::Null).await;
+        again.refuses(404, &not_found(&self.site));
     }
 
     /// Reads a path of the web as nobody.

@@ -149,10 +149,7 @@ async fn of_its_people(guide: &Guide) {
     let collaborators = json!({"collaborators": [collaborator]});
     let path = "/organization/acme/collaborators";
     guide.get(&guide.ann, path).await.is(200, &collaborators);
-    guide
-        .ask(&guide.ann, &format!("DELETE {one}"), Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.ann, &one).await;
     guide.get(&guide.ann, &one).await.refuses(404, &refusal);
 }
 
@@ -198,11 +195,7 @@ async fn of_its_applications(guide: &Guide) {
     let path = format!("/app/{client_id}");
     guide.get("", &path).await.is(200, &told_to_everyone());
     of_tokens(guide, &one).await;
-    let line = format!("DELETE {one}");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.ann, &one).await;
     let refusal = not_found(&guide.site);
     guide.get(&guide.ann, &one).await.refuses(404, &refusal);
     guide.get("", &path).await.refuses(404, &refusal);
@@ -253,15 +246,12 @@ async fn of_tokens(guide: &Guide, application: &str) {
         .refuses(400, &refusal);
     let list = json!({"tokens": [view]});
     guide.get(&guide.ann, &all).await.is(200, &list);
-    let line = format!("DELETE {all}/{}", made["uuid"].as_str().unwrap());
     guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .says(204, "");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .refuses(404, &not_found(&guide.site));
+        .removes_once(
+            &guide.ann,
+            &format!("{all}/{}", made["uuid"].as_str().unwrap()),
+        )
+        .await;
 }
 
 /// quay-api section 28, SEED.

@@ -21,7 +21,8 @@ async fn id(guide: &Guide, path: &str) -> Value {
     list[0]["id"].clone()
 }
 
-/// quay-api section 25; SC-405 to SC-415, in the guide's order and with its further keys.
+/// quay-api section 25; SC-405, SC-406, SC-407, SC-408, SC-409, SC-410, SC-411, SC-412, SC-413, SC-414, SC-415:
+/// in the guide's order and with its further keys.
 #[tokio::test]
 async fn quotas_and_limits_answer_as_documented() {
     let guide = Guide::new().await;
@@ -55,12 +56,8 @@ async fn quotas_and_limits_answer_as_documented() {
     let whole = quota(&number, 21_474_836_480, "20.0 GiB", &json!([limit(80)]));
     let put = guide.ask(root, &format!("PUT {one_limit}"), body).await;
     put.is(200, &whole);
-    let delete = format!("DELETE {one_limit}");
-    let gone = guide.ask(root, &delete, Value::Null).await;
-    gone.says(204, "");
-    let delete = format!("DELETE {one}");
-    let gone = guide.ask(root, &delete, Value::Null).await;
-    gone.says(204, "");
+    guide.removes(root, &one_limit).await;
+    guide.removes(root, &one).await;
     of_users(&guide).await;
     all_are_shown(&[&guide], &["namespacequota"], &[]);
 }
@@ -124,8 +121,6 @@ pub(super) async fn of_superusers(guide: &Guide) {
             .ask(root, &format!("PUT {one}"), body)
             .await
             .is(200, &whole);
-        let delete = format!("DELETE {one}");
-        let gone = guide.ask(root, &delete, Value::Null).await;
-        gone.says(204, "");
+        guide.removes(root, &one).await;
     }
 }

@@ -158,10 +158,7 @@ async fn of_changes(guide: &Guide) {
         .ask(&guide.ann, &line, json!({"state": "ODD"}))
         .await
         .refuses(400, &refusal);
-    guide
-        .ask(&guide.ann, &format!("DELETE {APP}"), Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.ann, APP).await;
     // The one body that the documents print of a repository.
     guide
         .get(&guide.ann, APP)
@@ -246,10 +243,7 @@ async fn of_teams(guide: &Guide) {
         .is(200, &json!({"role": "write"}));
     let list = json!({"permissions": {"devs": devs}});
     guide.get(&guide.ann, &all).await.is(200, &list);
-    guide
-        .ask(&guide.ann, &format!("DELETE {one}"), Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.ann, &one).await;
     let text = "Team does not have permission for repo.";
     guide
         .get(&guide.ann, &one)

@@ -164,14 +164,6 @@ async fn the_doors_of_manifests_answer_as_documented() {
     guide.get(&guide.ann, &all).await.is(200, &list);
     let one = format!("{all}/{}", made["label"]["id"].as_str().unwrap());
     guide.get(&guide.ann, &one).await.is(200, &label);
-    let delete = format!("DELETE {one}");
-    guide
-        .ask(&guide.ann, &delete, Value::Null)
-        .await
-        .says(204, "");
-    guide
-        .ask(&guide.ann, &delete, Value::Null)
-        .await
-        .refuses(404, &refusal);
+    guide.removes_once(&guide.ann, &one).await;
     all_are_shown(&[&guide], &["manifest"], &NOT_BUILT);
 }

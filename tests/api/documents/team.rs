@@ -169,10 +169,7 @@ async fn of_invitations(guide: &Guide) {
         .await
         .is(200, &member("carl", false, true));
     let invite = format!("/teaminvite/{}", code().await);
-    guide
-        .ask(&guide.carl, &format!("DELETE {invite}"), Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.carl, &invite).await;
 
     of_addresses(guide).await;
 }
@@ -193,15 +190,7 @@ async fn of_addresses(guide: &Guide) {
     let list =
         json!({"name": "devs", "members": [member("bob", false, false), view], "can_edit": true});
     guide.get(&guide.ann, &pending).await.is(200, &list);
-    let line = format!("DELETE {by_address}");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .says(204, "");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .refuses(404, &not_found(&guide.site));
+    guide.removes_once(&guide.ann, &by_address).await;
 }
 
 /// quay-api section 15.
@@ -241,15 +230,7 @@ async fn the_doors_of_default_permissions_answer_as_documented() {
         .ask(&guide.ann, &format!("PUT {one}"), json!({"role": "write"}))
         .await
         .is(200, &view("write"));
-    let line = format!("DELETE {one}");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .says(204, "");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .refuses(404, &not_found(&guide.site));
+    guide.removes_once(&guide.ann, &one).await;
     let general = json!({"role": "admin", "delegate": {"name": "carl", "kind": "user"}});
     let expected = json!({
         "activating_user": null,

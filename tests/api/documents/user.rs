@@ -139,11 +139,7 @@ async fn of_stars(guide: &Guide) {
         json!({"namespace": "ann", "name": "busybox", "description": null, "is_public": false});
     let list = json!({"repositories": [repository]});
     guide.get(&guide.ann, "/user/starred").await.is(200, &list);
-    let unstar = "DELETE /user/starred/ann/busybox";
-    guide
-        .ask(&guide.ann, unstar, Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.ann, "/user/starred/ann/busybox").await;
 }
 
 async fn of_notices(guide: &Guide) {
@@ -225,11 +221,9 @@ async fn of_authorizations(guide: &Guide) {
     let of_bob = guide.get(&guide.bob, "/user/authorizations").await;
     let of_bob = of_bob.succeeds(200).json();
     let uuid = of_bob["authorizations"][0]["uuid"].as_str().unwrap();
-    let line = format!("DELETE /user/authorizations/{uuid}");
     guide
-        .ask(&guide.bob, &line, Value::Null)
-        .await
-        .says(204, "");
+        .removes(&guide.bob, &format!("/user/authorizations/{uuid}"))
+        .await;
 }
 
 async fn of_offers(guide: &Guide) {
@@ -269,15 +263,9 @@ async fn of_offers(guide: &Guide) {
     let all = "/user/assignedauthorization";
     let listed = guide.get(&guide.ann, all).await.is(200, &list).json();
     let uuid = listed["authorizations"][0]["uuid"].as_str().unwrap();
-    let line = format!("DELETE {all}/{uuid}");
     guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .says(204, "");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .refuses(404, &not_found(&guide.site));
+        .removes_once(&guide.ann, &format!("{all}/{uuid}"))
+        .await;
 }
 
 async fn of_app_tokens(guide: &Guide) {
@@ -299,11 +287,7 @@ async fn of_app_tokens(guide: &Guide) {
     guide.get(&guide.ann, all).await.is(200, &list);
     let path = format!("{all}/{}", made["token"]["uuid"].as_str().unwrap());
     guide.get(&guide.ann, &path).await.is(200, &one);
-    let line = format!("DELETE {path}");
-    guide
-        .ask(&guide.ann, &line, Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&guide.ann, &path).await;
     let refusal = not_found(&guide.site);
     guide.get(&guide.ann, &path).await.refuses(404, &refusal);
 }
@@ -337,10 +321,7 @@ async fn of_accounts(guide: &Guide) {
         .says(200, "{\"success\": true}");
     let dan = guide.site.user("dan").await;
     let dan = guide.site.oauth_token(dan, "user:admin").await;
-    guide
-        .ask(&dan, "DELETE /user/", Value::Null)
-        .await
-        .says(204, "");
+    guide.removes(&dan, "/user/").await;
 }
 
 /// quay-api section 11.

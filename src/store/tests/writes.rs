@@ -234,7 +234,7 @@ async fn a_hook_may_drop_the_last_handle() {
     } = Site::new();
     let release = hold_writer(&store);
     let last = Mutex::new(Some(store.clone()));
-    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let (ended, end) = oneshot::channel::<()>();
     let ended = Mutex::new(Some(ended));
     let write = store.write(move |tx| {
         let (last, ended) = (last.lock().unwrap().take(), ended.lock().unwrap().take());

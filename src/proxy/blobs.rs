@@ -200,7 +200,9 @@ impl Proxy {
         match source.0 {
             Way::Growing { fill, .. } => {
                 let _reading = fill.read();
-                fill.ended().await
+                fill.ended().await?;
+                fill.settled().await;
+                Ok(())
             }
             Way::Through(_) => Ok(()),
         }

@@ -208,6 +208,12 @@ impl Fill {
         }
     }
 
+    /// Waits until its task is done with the blob's rows as well: only then a repository shows it.
+    pub(super) async fn settled(&self) {
+        // The sender is this fill's own.
+        let _ = self.done.subscribe().wait_for(|done| *done).await;
+    }
+
     /// Tells those who still wait how the blob can be read, or that it cannot.
     pub(super) fn tell(&self, stage: Stage) {
         self.stage.send_if_modified(|current| {

@@ -12,7 +12,7 @@
 //! ```text
 //!  8  app                                    wires everything, owns process life
 //!  7  api            jobs                    doors (HTTP in)      clock (time in)
-//!  6  proxy  mirror                          what the product does
+//!  6  proxy  mirror  bundle                  what the product does
 //!  5  registry       auth                    content of a registry  who is asking, may they
 //!  4  quota          accounts      notify    limits; people and robots; the usage log, inboxes
 //!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
@@ -80,6 +80,11 @@
 //! source once, compare, and copy what changed through `upstream` into `blob` and `registry`, as if the mirror's
 //! robot pushed it. Progress is rows in the store, so that a run that was cut off goes on where it was.
 //!
+//! **Bundle.** Tags lead to manifests, these to blobs and to what refers to them: `bundle` lays all of it out as
+//! an image layout, signs its description and streams it volume by volume. On the far side it judges the
+//! description, puts blobs aside as uploads while it hashes them, looks whether every part is here, and only
+//! then has `registry` link, ingest and tag.
+//!
 //! **Collection.** Whoever may make something unneeded has written a review `(due, what)` in the same
 //! transaction. `jobs` turns `registry::gc`, which takes reviews that are due in short transactions: still needed,
 //! put off, or removed, row first, file after, under the lock that publication of the same digest takes.
@@ -90,6 +95,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod blob;
+pub mod bundle;
 pub mod config;
 pub mod http;
 pub mod jobs;

@@ -72,6 +72,20 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bundle",
+        &[
+            "oci",
+            "model",
+            "config",
+            "telemetry",
+            "store",
+            "blob",
+            "quota",
+            "accounts",
+            "registry",
+        ],
+    ),
+    (
         "api",
         &[
             "oci",
@@ -124,6 +138,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "quota",
             "registry",
             "proxy",
+            "bundle",
             "mirror",
             "api",
             "jobs",

@@ -5,6 +5,7 @@ pub mod api;
 pub mod app;
 pub mod architecture;
 pub mod bounds;
+pub mod bundle;
 pub mod clients;
 pub mod harness;
 pub mod http;

@@ -12,6 +12,7 @@ use super::secret::InstallationSecret;
 use crate::accounts::{self, Accounts, NewOrganization};
 use crate::auth::{self, Auth, AuthConfig};
 use crate::blob::BlobStore;
+use crate::bundle::Bundles;
 use crate::config::{Artifacts, Closed, Config};
 use crate::jobs::{self, Intervals, PruneTimes};
 use crate::mirror::{self, Mirror};
@@ -35,6 +36,9 @@ pub(super) struct Services {
     /// Superusers by the configuration; the store knows others.
     pub(super) super_users: Vec<NamespaceName>,
     pub(super) proxy: Proxy,
+    pub(super) bundles: Bundles,
+    /// Who bundles say they are from, if nothing else is said.
+    pub(super) site_name: String,
     pub(super) mirror: Mirror,
     pub(super) auth: Auth,
     pub(super) clock: Clock,
@@ -142,6 +146,11 @@ impl Services {
         });
         auth.set_anonymous_push(open_organizations(config, &registry, &accounts).await?);
         Ok(Self {
+            bundles: Bundles::new(registry.clone(), accounts.clone(), &config.data_dir),
+            site_name: config
+                .server_hostname
+                .clone()
+                .unwrap_or_else(|| "entrepot".to_owned()),
             auth,
             audit,
             clock,

@@ -106,6 +106,16 @@ impl UploadWriter {
         self.upload.queue.settle(LIMIT_BYTES).await
     }
 
+    /// Whether what has been appended so far are the bytes of a digest of the algorithm it was opened with.
+    ///
+    /// # Errors
+    /// Those of [`UploadWriter::append`].
+    pub async fn is(&self, expected: &Digest) -> Result<bool, Error> {
+        self.upload.queue.settle(0).await?;
+        let hasher = lock(&self.upload.sink).hasher.clone();
+        Ok(hasher.finish() == *expected)
+    }
+
     /// Makes everything appended durable and leaves the upload for a later visit; returns its length.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ mod source;
 mod status;
 mod through;
 mod validate;
+mod warm;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use metrics::{Kind, Metrics};
 pub use route::{Origin, Route};
 pub use source::{Door, Source};
 pub use status::{CacheStatus, Outcome};
+pub use warm::Warmed;
 
 use crate::accounts::SealKey;
 use crate::config::Deadlines;

@@ -150,6 +150,11 @@ impl Ledger {
         self.missing_of(self.shared.disk.free_bytes(), 0)
     }
 
+    /// Bytes by which the disk is too small for so many more.
+    pub fn disk_lacks(&self, bytes: u64) -> u64 {
+        self.disk_missing(bytes)
+    }
+
     /// Bytes by which a namespace is over its cap (a cap that was lowered).
     pub fn excess(&self, namespace: NamespaceId) -> u64 {
         self.account(namespace, |account| {

@@ -5,6 +5,7 @@
 //! one file whatever number of repositories name it, and is readable in a repository only if a row
 //! links it there. Knows neither HTTP nor upstream registries.
 
+mod adopt;
 mod catalogue;
 mod check;
 mod commit;
@@ -55,6 +56,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 
+pub use adopt::{Arrived, TagSet};
 pub use catalogue::{Catalogue, Catalogued};
 pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;

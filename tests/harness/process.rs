@@ -85,6 +85,11 @@ impl Place {
         self.command(arguments).output().await.unwrap()
     }
 
+    /// Starts a command with an input of its own.
+    pub(crate) fn spawn(&self, arguments: &[&str], stdin: Stdio) -> Child {
+        self.command(arguments).stdin(stdin).spawn().unwrap()
+    }
+
     /// Runs a command that must succeed, and returns what it printed.
     pub(crate) async fn run_well(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod accounts;
+mod bundle;
 mod tags;
 
 pub(super) use accounts::{
     OrganizationCommand, PasswordArgs, PermissionCommand, RepositoryCommand, RobotCommand,
     UserCommand, VisibilityArg,
 };
+pub(super) use bundle::{ExportArgs, ImportArgs, KeysCommand, WarmArgs};
 pub(super) use tags::TagCommand;
 
 use super::operations::{Rate, RepositoryPath, Target};
@@ -233,6 +235,29 @@ pub(super) enum SiteCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write images into a bundle, to be carried where no line leads
+    ///
+    /// A bundle is an OCI image layout in a tar archive, which other tools read too, with a signed
+    /// description. An export that broke off goes on when the same command is given again. What is not here
+    /// whole is named, and nothing written then. Exits with 3 if --keep-going left something out.
+    Export(ExportArgs),
+    /// Take a bundle, or an OCI image layout that other tools made
+    ///
+    /// Nothing is visible before everything was verified; the tags of each repository move together. An
+    /// import that broke off keeps what it verified. Repositories that are not there are made, private. Exits
+    /// with 3 if --keep-going left something out.
+    Import(ImportArgs),
+    /// Print what is here, as the sender's `entrepot export --since` takes it
+    Inventory,
+    /// Make the key that bundles are signed with, and say whose bundles are taken
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Fetch images into the caches before anybody asks for them
+    ///
+    /// Exits with 1 if one of them could not be fetched.
+    Warm(WarmArgs),
 }
 
 #[derive(Debug, Subcommand)]

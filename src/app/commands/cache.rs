@@ -38,7 +38,7 @@ pub(super) fn show(request: Request, json: bool, site: &Site, output: &Output) -
         Frame::Row(row) if json => output.line(row.json()),
         Frame::Row(row) => list.add(row),
         Frame::Progress { text } => output.progress(text),
-        Frame::Done { .. } | Frame::Failed { .. } => {}
+        Frame::Done { .. } | Frame::Failed { .. } | Frame::Bytes(_) => {}
     });
     list.show();
     done

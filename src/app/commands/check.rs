@@ -23,7 +23,7 @@ pub(super) fn check(
         // Without --json the last word of the operation says it.
         Frame::Row(row @ Row::Checked(_)) if json => output.line(row.json()),
         Frame::Progress { text } => output.progress(text),
-        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } => {}
+        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } | Frame::Bytes(_) => {}
     })?;
     if sound { Ok(()) } else { Err(Stop::Told) }
 }
@@ -55,7 +55,7 @@ pub(super) fn scrub(
         Frame::Row(row @ Row::Damage(_)) if json => output.line(row.json()),
         Frame::Row(Row::Damage(row)) => output.line(damage_line(&row)),
         Frame::Progress { text } => output.progress(text),
-        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } => {}
+        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } | Frame::Bytes(_) => {}
     })?;
     if sound { Ok(()) } else { Err(Stop::Told) }
 }

@@ -16,7 +16,7 @@ pub(super) fn run(dry_run: bool, json: bool, site: &Site, output: &Output) -> Re
             }
         }
         Frame::Progress { text } => output.progress(text),
-        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } => {}
+        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } | Frame::Bytes(_) => {}
     })?;
     if sound { Ok(()) } else { Err(Stop::Told) }
 }

@@ -26,7 +26,7 @@ pub(super) fn list<const N: usize>(
             }
         }
         Frame::Progress { text } => output.progress(text),
-        Frame::Done { .. } | Frame::Failed { .. } => {}
+        Frame::Done { .. } | Frame::Failed { .. } | Frame::Bytes(_) => {}
     });
     if !rows.is_empty() {
         output.table(head, &rows);

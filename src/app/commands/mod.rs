@@ -3,8 +3,11 @@
 mod cache;
 mod check;
 mod check_config;
+mod export;
 mod gc;
+mod import;
 mod import_users;
+mod keys;
 mod listing;
 mod mirror;
 mod output;
@@ -17,20 +20,29 @@ mod status;
 mod sweep;
 mod tag;
 mod tls;
+mod transfer;
 mod user;
+mod volumes;
+mod warm;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 
 use super::assemble::Services;
 use super::cli::{Cli, Command, Common, SiteCommand, TlsCommand};
 use super::operations::{self, Frame, Request};
 use super::{Error, control, lock};
+use crate::bundle::Input;
 use crate::config::{Config, ConfigSource, Environment, Flags};
 use crate::model::Clock;
 pub(super) use output::Output;
+use transfer::Given;
+
+/// Exit status of a command that was told to go on and has left something out.
+const PARTIAL: u8 = 3;
 
 /// Runs what the command line asks for; what goes wrong is on stderr when it returns.
 pub fn run(cli: Cli) -> ExitCode {
@@ -69,6 +81,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Told) => ExitCode::FAILURE,
+        Err(Stop::Partial) => ExitCode::from(PARTIAL),
         Err(Stop::Error(error)) => {
             output.error(format_args!("entrepot: {}", error.chain()));
             ExitCode::FAILURE
@@ -109,13 +122,20 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
             check::check(Request::Recount { repair }, json, site, output)
         }
         SiteCommand::Scrub { bandwidth, json } => check::scrub(bandwidth, json, site, output),
+        SiteCommand::Export(given) => export::run(given, site, output),
+        SiteCommand::Import(given) => import::run(given, site, output),
+        SiteCommand::Inventory => export::inventory(site, output),
+        SiteCommand::Keys { command } => keys::run(command, site, output),
+        SiteCommand::Warm(given) => warm::run(given, site, output),
     }
 }
 
-/// Why a command ends with 1.
+/// Why a command does not end with 0.
 pub(super) enum Stop {
     /// Everything has been said.
     Told,
+    /// Not everything was done, as was allowed; what was left out has been listed.
+    Partial,
     Error(Box<Error>),
 }
 
@@ -162,18 +182,49 @@ impl Site {
         output: &Output,
         mut show: impl FnMut(Frame),
     ) -> Result<(), Stop> {
+        self.carry_out_with(request, Vec::new(), output, |frame| {
+            show(frame);
+            Ok(())
+        })
+    }
+
+    /// The same with the files that the request takes, and with what to do about frames that can fail.
+    fn carry_out_with(
+        &self,
+        request: Request,
+        files: Vec<Given>,
+        output: &Output,
+        show: impl FnMut(Frame) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
         let config = self.config(output)?;
+        let (input, trouble) = transfer::send(files);
+        let done = self.run(&config, request, input, output, show);
+        // A file that cannot be read is why the other end found it too short.
+        match trouble.take() {
+            Some(error) => Err(error.into()),
+            None => done,
+        }
+    }
+
+    fn run(
+        &self,
+        config: &Config,
+        request: Request,
+        input: mpsc::Receiver<Input>,
+        output: &Output,
+        mut show: impl FnMut(Frame) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
         runtime()?.block_on(async {
-            let called = control::call(&config.data_dir, &request).await;
+            let called = control::call(&config.data_dir, &request, input).await;
             let called = called.map_err(|error| Error::Control {
                 reason: error.to_string(),
             })?;
             let mut frames = match called {
-                Some(frames) => frames,
-                None => {
-                    let lock = hold(&config)?;
-                    let services = Services::open(&config, Clock::System, lock).await?;
-                    operations::begin(Arc::new(services), request)
+                Ok(frames) => frames,
+                Err(input) => {
+                    let lock = hold(config)?;
+                    let services = Services::open(config, Clock::System, lock).await?;
+                    operations::begin(Arc::new(services), request, input)
                 }
             };
             while let Some(frame) = frames.recv().await {
@@ -185,7 +236,7 @@ impl Site {
                         return Ok(());
                     }
                     Frame::Failed { reason } => return Err(Error::Refused(reason).into()),
-                    frame => show(frame),
+                    frame => show(frame)?,
                 }
             }
             let reason = "the server left before its answer was complete".to_owned();

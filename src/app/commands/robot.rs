@@ -64,7 +64,7 @@ fn show_token(
             explain(name, &host, output);
         }
         Frame::Progress { text } => output.progress(text),
-        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } => {}
+        Frame::Row(_) | Frame::Done { .. } | Frame::Failed { .. } | Frame::Bytes(_) => {}
     })
 }
 

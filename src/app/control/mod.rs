@@ -4,6 +4,10 @@
 //! be changed, by the user that the kernel says the peer is. One JSON line asks, JSON lines answer,
 //! the last of them [`Done`](super::operations::Frame::Done) or
 //! [`Failed`](super::operations::Frame::Failed). Lines, waits and callers are bounded.
+//!
+//! Bundles are too much for JSON. Behind a request that takes files their bytes follow, in pieces with
+//! their length in front (4 bytes, big-endian), an empty piece at the end of each file. Bytes of an answer
+//! stand behind a line that says how many they are: `{"bytes":65536}`.
 
 mod client;
 mod server;
@@ -24,6 +28,18 @@ const LINE_BYTES: u64 = 256 * 1024;
 
 /// How long a caller may take for its request, and a reader to take a line.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Largest piece of a file that crosses at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Pieces that wait at either end.
+const PIECES: usize = 4;
+
+/// The line in front of bytes.
+#[derive(serde::Deserialize, serde::Serialize)]
+struct Announced {
+    bytes: usize,
+}
 
 /// Longest path that a socket may be bound to (`sun_path` of Linux, with its end).
 const SOCKET_PATH_BYTES: usize = 107;

@@ -6,16 +6,18 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::net::unix::OwnedWriteHalf;
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::{PATIENCE, address, read_line};
+use super::{Announced, PATIENCE, PIECE_BYTES, PIECES, address, read_line};
 use crate::app::Error;
 use crate::app::assemble::Services;
 use crate::app::operations::{self, Frame, Request};
+use crate::bundle::Input;
 
 /// Callers served at one time.
 const CALLERS: usize = 8;
@@ -98,11 +100,62 @@ async fn serve(stream: UnixStream, services: Arc<Services>) -> io::Result<()> {
             return write(&mut writer, &Frame::Failed { reason }).await;
         }
     };
-    let mut frames = operations::begin(services, request);
-    while let Some(frame) = frames.recv().await {
-        write(&mut writer, &frame).await?;
+    let (sender, input) = mpsc::channel(PIECES);
+    let files = request.files();
+    let mut frames = operations::begin(services, request, input);
+    // Ends with the files, or with whoever reads them: nobody waits for it.
+    let receiving = receive(reader, files, sender);
+    let answering = async {
+        while let Some(frame) = frames.recv().await {
+            match frame {
+                // They wait for a slow disk or pipe of the caller.
+                Frame::Bytes(bytes) => write_bytes(&mut writer, &bytes).await?,
+                frame => write(&mut writer, &frame).await?,
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        answered = answering => answered,
+        never = async { receiving.await; std::future::pending().await } => never,
     }
-    Ok(())
+}
+
+/// Passes on the files behind a request. A caller that leaves is noticed by whoever reads them.
+async fn receive(mut reader: BufReader<OwnedReadHalf>, files: usize, sender: mpsc::Sender<Input>) {
+    let mut ended = 0;
+    while ended < files {
+        let Ok(length) = reader.read_u32().await else {
+            return;
+        };
+        let length = length as usize;
+        if length > PIECE_BYTES {
+            return;
+        }
+        let input = match length {
+            0 => {
+                ended += 1;
+                Input::End
+            }
+            length => {
+                let mut bytes = vec![0; length];
+                if reader.read_exact(&mut bytes).await.is_err() {
+                    return;
+                }
+                Input::Bytes(bytes.into())
+            }
+        };
+        if sender.send(input).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write_bytes(writer: &mut OwnedWriteHalf, bytes: &Bytes) -> io::Result<()> {
+    let mut line = serde_json::to_string(&Announced { bytes: bytes.len() })?;
+    line.push('\n');
+    writer.write_all(line.as_bytes()).await?;
+    writer.write_all(bytes).await
 }
 
 async fn write(writer: &mut OwnedWriteHalf, frame: &Frame) -> io::Result<()> {

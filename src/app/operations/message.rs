@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::bundle_message::{
+    ExportRow, ExportWish, ImportRow, ImportWish, LeftRow, VolumeRow, WarmWish, WarmedRow,
+};
 use super::{GranteeName, Rate, RepositoryPath, Target};
+use crate::bundle::KeyLine;
 use crate::model::{NamespaceName, RobotName, Role, Secret, Timestamp};
 use crate::oci::{Digest, Tag};
 use crate::registry::{GcReport, HeldTag, Holding};
@@ -120,6 +124,35 @@ pub(in crate::app) enum Request {
         /// `None`: as configured.
         bandwidth: Option<Rate>,
     },
+    /// Takes one file if it says what the receiver has.
+    Export(ExportWish),
+    /// Takes the volumes.
+    Import(ImportWish),
+    Inventory {},
+    /// What of a bundle is here; takes one file, its description.
+    Present {},
+    MakeKey {},
+    ListKeys {},
+    TrustKey {
+        text: String,
+    },
+    DistrustKey {
+        id: String,
+    },
+    /// Takes one file, the list.
+    Warm(WarmWish),
+}
+
+impl Request {
+    /// How many files follow it.
+    pub(in crate::app) const fn files(&self) -> usize {
+        match self {
+            Self::Export(wish) => wish.since.is_some() as usize,
+            Self::Import(wish) => wish.files.len(),
+            Self::Warm(_) | Self::Present {} => 1,
+            _ => 0,
+        }
+    }
 }
 
 /// When a tag is to end by itself.
@@ -176,9 +209,18 @@ impl Serialize for Clear {
 #[serde(rename_all = "snake_case")]
 pub(in crate::app) enum Frame {
     Row(Row),
-    Progress { text: String },
-    Done { text: String },
-    Failed { reason: String },
+    Progress {
+        text: String,
+    },
+    Done {
+        text: String,
+    },
+    Failed {
+        reason: String,
+    },
+    /// A piece of what was asked for that is no list; it crosses the socket as it is.
+    #[serde(skip)]
+    Bytes(bytes::Bytes),
 }
 
 /// One thing of a list.
@@ -205,6 +247,14 @@ pub(in crate::app) enum Row {
     Checked(CheckedRow),
     Damage(DamageRow),
     Scrubbed(ScrubRow),
+    Export(ExportRow),
+    /// A volume whose bytes follow.
+    Volume(VolumeRow),
+    /// Something that is not complete.
+    Left(LeftRow),
+    Import(ImportRow),
+    Key(KeyLine),
+    Warmed(WarmedRow),
 }
 
 /// A tag that is held.
@@ -417,6 +467,12 @@ impl Row {
             Self::Checked(row) => serde_json::to_value(row),
             Self::Damage(row) => serde_json::to_value(row),
             Self::Scrubbed(row) => serde_json::to_value(row),
+            Self::Export(row) => serde_json::to_value(row),
+            Self::Volume(row) => serde_json::to_value(row),
+            Self::Left(row) => serde_json::to_value(row),
+            Self::Import(row) => serde_json::to_value(row),
+            Self::Key(row) => serde_json::to_value(row),
+            Self::Warmed(row) => serde_json::to_value(row),
         };
         let mut value = value.expect("names, numbers and times are always JSON");
         for (key, time) in self.times() {
@@ -437,6 +493,7 @@ impl Row {
             Self::LocalOrganization(row) => vec![("created", Some(row.created))],
             Self::Pruned(row) => vec![("since", Some(row.since))],
             Self::Collected(row) => vec![("next_review", row.next_review)],
+            Self::Export(row) => vec![("created", Some(row.created))],
             Self::LocalTag(row) => vec![("since", Some(row.since)), ("expires", row.expires)],
             Self::Lifetime(row) => vec![
                 ("from", Some(row.from)),

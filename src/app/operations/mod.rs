@@ -5,6 +5,8 @@
 //! shows that it goes on and no answer is held in memory whole.
 
 mod accounts;
+mod bundle;
+mod bundle_message;
 mod content;
 mod findings;
 mod grants;
@@ -16,11 +18,15 @@ mod robots;
 mod tags;
 mod target;
 mod upkeep;
+mod warm;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+pub(super) use bundle_message::{
+    ExportRow, ExportWish, ImportRow, ImportWish, LeftRow, Resume, VolumeRow, WarmWish, WarmedRow,
+};
 pub(super) use message::{
     ChangeRow, Clear, CollectedRow, DamageRow, Expiry, FindingRow, Frame, ImportedUser, NewRobot,
     NewUser, Request, Row, ScrubRow, StatusRow,
@@ -28,6 +34,7 @@ pub(super) use message::{
 pub(super) use target::{GranteeName, Rate, RepositoryPath, Target};
 
 use super::assemble::Services;
+use crate::bundle::Input;
 use crate::registry::Prune;
 
 /// Frames that wait for a slow reader.
@@ -54,6 +61,8 @@ pub(super) enum Failure {
     Accounts(#[from] crate::accounts::Error),
     #[error(transparent)]
     Upstream(#[from] crate::proxy::Error),
+    #[error(transparent)]
+    Bundle(#[from] crate::bundle::Error),
 }
 
 impl Failure {
@@ -69,6 +78,10 @@ impl From<Unheard> for Failure {
 }
 
 impl Report {
+    pub(super) async fn bytes(&self, bytes: bytes::Bytes) -> Result<(), Unheard> {
+        self.0.send(Frame::Bytes(bytes)).await.map_err(|_| Unheard)
+    }
+
     pub(super) async fn row(&self, row: Row) -> Result<(), Unheard> {
         self.0.send(Frame::Row(row)).await.map_err(|_| Unheard)
     }
@@ -85,12 +98,16 @@ impl Report {
 ///
 /// # Cancel safety
 /// When the frames are dropped, the operation ends where it is.
-pub(super) fn begin(services: Arc<Services>, request: Request) -> mpsc::Receiver<Frame> {
+pub(super) fn begin(
+    services: Arc<Services>,
+    request: Request,
+    input: mpsc::Receiver<Input>,
+) -> mpsc::Receiver<Frame> {
     let (sender, frames) = mpsc::channel(FRAMES);
     tokio::spawn(async move {
         let report = Report(sender.clone());
         let outcome = tokio::select! {
-            outcome = carry_out(&services, &request, &report) => outcome,
+            outcome = carry_out(&services, &request, input, &report) => outcome,
             () = sender.closed() => return,
         };
         let last = match outcome {
@@ -109,9 +126,19 @@ pub(super) fn begin(services: Arc<Services>, request: Request) -> mpsc::Receiver
 async fn carry_out(
     services: &Services,
     request: &Request,
+    input: mpsc::Receiver<Input>,
     report: &Report,
 ) -> Result<String, Failure> {
     match request {
+        Request::Export(wish) => bundle::export(services, wish, input, report).await,
+        Request::Import(wish) => bundle::import(services, wish, input, report).await,
+        Request::Inventory {} => bundle::inventory(services, report).await,
+        Request::Present {} => bundle::present(services, input, report).await,
+        Request::MakeKey {} => bundle::make_key(services, report).await,
+        Request::ListKeys {} => bundle::list_keys(services, report).await,
+        Request::TrustKey { text } => bundle::trust_key(services, text, report).await,
+        Request::DistrustKey { id } => bundle::distrust_key(services, id).await,
+        Request::Warm(wish) => warm::warm(services, wish, input, report).await,
         Request::List { scope: None } => content::list_organizations(services, report).await,
         Request::List { scope: Some(scope) } => content::list_tags(services, scope, report).await,
         Request::Remove { targets, all } => content::remove(services, targets, *all, report).await,

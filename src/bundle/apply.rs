@@ -219,7 +219,7 @@ impl Reading<'_> {
         let read = RawManifest::parse_expecting(bytes, media_type, digest);
         let (name, digest) = (name.clone(), *digest);
         read.map(Some).map_err(|reason| Error::Manifest {
-            name,
+            name: Box::new(name),
             digest,
             reason,
         })
@@ -228,7 +228,9 @@ impl Reading<'_> {
     /// Where a repository goes to, and what of it can go.
     async fn target(&mut self, listed: &Listed, checked: Checked) -> Result<Target, Error> {
         let here = self.options.mapping.apply(&listed.name)?;
-        let (first, below) = here.split_first().unwrap_or((here.as_str(), here.clone()));
+        let (first, below) = here
+            .split_first()
+            .unwrap_or_else(|| (here.as_str(), here.clone()));
         let namespace: NamespaceName = first
             .parse()
             .map_err(|error| Error::refused(format!("{here}: {error}")))?;
@@ -355,6 +357,7 @@ fn refuse_conflicts(targets: &[Target]) -> Result<(), Error> {
 impl Target {
     fn failed(&self, source: registry::Error) -> Error {
         let name = self.here.to_string();
+        let source = Box::new(source);
         Error::Applying { name, source }
     }
 }

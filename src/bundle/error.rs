@@ -24,7 +24,8 @@ pub enum Error {
     TamperedPiece { digest: Digest, volumes: String },
     #[error("{name}@{digest} is no manifest that can be kept: {reason}")]
     Manifest {
-        name: RepositoryName,
+        /// Boxed: errors stay small on the good path.
+        name: Box<RepositoryName>,
         digest: Digest,
         reason: InvalidManifest,
     },
@@ -40,7 +41,7 @@ pub enum Error {
     Applying {
         name: String,
         #[source]
-        source: registry::Error,
+        source: Box<registry::Error>,
     },
     /// The other end of the channel is gone.
     #[error("nobody listens any more")]

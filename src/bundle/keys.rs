@@ -123,10 +123,8 @@ impl PublicKey {
     /// If it is neither.
     pub(super) fn read(text: &str) -> Result<Self, Error> {
         let refused = || Error::refused("it is no ed25519 public key in the form of minisign");
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let line = lines
-            .filter(|line| !line.starts_with("untrusted comment:"))
-            .next_back();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let line = lines.rfind(|line| !line.starts_with("untrusted comment:"));
         let bytes = STANDARD
             .decode(line.ok_or_else(refused)?)
             .map_err(|_| refused())?;

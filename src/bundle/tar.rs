@@ -186,7 +186,7 @@ fn number(field: &[u8]) -> Result<u64, &'static str> {
     let digits: Vec<u8> = digits.copied().collect();
     let end = digits.iter().position(is_filler).unwrap_or(digits.len());
     let (digits, rest) = digits.split_at(end);
-    if digits.is_empty() || !rest.iter().all(|byte| is_filler(byte)) {
+    if digits.is_empty() || !rest.iter().all(is_filler) {
         return Err("a number is not octal");
     }
     digits.iter().try_fold(0_u64, |sum, digit| match digit {

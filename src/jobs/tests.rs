@@ -129,7 +129,11 @@ async fn a_job_whose_matter_has_changed_begins_anew() {
     queue.finish(job(1), again, String::new()).await.unwrap();
     assert!(claimed(&queue, &[], 9).await.is_empty());
     hasten().await;
-    assert_eq!(queue.claim(Lane::Upkeep, &[], 9).await.unwrap(), anew, "it waited");
+    assert_eq!(
+        queue.claim(Lane::Upkeep, &[], 9).await.unwrap(),
+        anew,
+        "it waited"
+    );
     queue
         .finish(job(1), failed.clone(), half.clone())
         .await
@@ -137,7 +141,11 @@ async fn a_job_whose_matter_has_changed_begins_anew() {
     hasten().await;
     let record = site.record(job(1)).await.unwrap();
     assert_eq!((record.failures, record.cursor.as_str()), (1, ""));
-    assert_eq!(queue.claim(Lane::Upkeep, &[], 9).await.unwrap(), anew, "it had failed");
+    assert_eq!(
+        queue.claim(Lane::Upkeep, &[], 9).await.unwrap(),
+        anew,
+        "it had failed"
+    );
     hasten().await;
     assert!(
         claimed(&queue, &[], 9).await.is_empty(),
@@ -154,7 +162,11 @@ async fn a_job_whose_matter_has_changed_begins_anew() {
     assert!(queue.hold(job(1), half).await.unwrap());
     hasten().await;
     let next = site.queue().await;
-    assert_eq!(next.claim(Lane::Upkeep, &[], 9).await.unwrap(), anew, "its process died");
+    assert_eq!(
+        next.claim(Lane::Upkeep, &[], 9).await.unwrap(),
+        anew,
+        "its process died"
+    );
 }
 
 #[tokio::test]

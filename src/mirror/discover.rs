@@ -1,7 +1,7 @@
 //! Organisations that are mirrors as a whole: what their source has is listed, and a repository made here for each.
 //!
 //! The list comes from the source's own API: Quay's `/api/v1/repository`, Harbor's `/api/v2.0/projects`. What is
-//! new gets a repository in the state ORG_MIRROR, which is then run like any mirror; what vanished is skipped and
+//! new gets a repository in the state `ORG_MIRROR`, which is then run like any mirror; what vanished is skipped and
 //! stays as it is; an empty list skips nothing.
 
 use std::collections::BTreeSet;

@@ -119,7 +119,7 @@ impl Platforms {
     /// The children of an index that are copied.
     ///
     /// What says nothing of its platform is (an index in an index, blobs of a build cache), and so is what a
-    /// builder attests of an image that is (BuildKit: `vnd.docker.reference.digest`).
+    /// builder attests of an image that is (`BuildKit`: `vnd.docker.reference.digest`).
     pub(super) fn children<'a>(&self, children: &'a [Descriptor]) -> Vec<&'a Descriptor> {
         let is_image = |child: &&Descriptor| match &child.platform {
             Some(platform) if platform.os == "unknown" => false,

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(step(None, Some(&same)), Step::Copy);
         let torn = LocalTag {
             whole: false,
-            ..local.clone()
+            ..local
         };
         assert_eq!(step(Some(&torn), Some(&same)), Step::Copy);
         let fixed = LocalTag {

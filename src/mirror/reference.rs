@@ -91,7 +91,7 @@ fn shown_at<'a>(host: &str, path: &'a str) -> &'a str {
     }
     match host {
         "hub.docker.com" => {
-            let rest = path.strip_prefix("r/").or(path.strip_prefix("_/"));
+            let rest = path.strip_prefix("r/").or_else(|| path.strip_prefix("_/"));
             rest.unwrap_or(path).trim_end_matches("/tags")
         }
         _ => path,

@@ -345,7 +345,7 @@ impl Mirror {
             };
             let status = MirrorStatus {
                 report: counted,
-                ..seated.status.clone()
+                ..seated.status
             };
             let status = state::ended(status, &ending, &seated.times(), now);
             seat.put_status(tx, &status)?;
@@ -647,9 +647,7 @@ enum Outage {
 
 fn is_outage(error: &Error) -> Option<Outage> {
     match error {
-        Error::Upstream(error) if matches!(error, crate::upstream::Error::RateLimited { .. }) => {
-            Some(Outage::Limited)
-        }
+        Error::Upstream(crate::upstream::Error::RateLimited { .. }) => Some(Outage::Limited),
         Error::Upstream(error) if error.is_outage() => Some(Outage::Silent),
         _ => None,
     }

@@ -122,7 +122,7 @@ pub(super) fn ended(
     let report = MirrorReport {
         ended: Some(now),
         message: ending.message.clone(),
-        ..status.report.clone()
+        ..status.report
     };
     let ended = MirrorStatus {
         expires: None,
@@ -282,7 +282,7 @@ mod tests {
     fn a_run_that_was_cut_off_goes_on_under_its_number() {
         let cut = begun(MirrorStatus::new(Some(at(10))), at(10));
         assert_eq!(due(&cut, &times(true), at(11)), Due::Resume);
-        let taken_up = resumed(cut.clone(), at(50));
+        let taken_up = resumed(cut, at(50));
         assert_eq!((taken_up.run, taken_up.generation), (1, 2));
         assert_eq!(taken_up.report.started, Some(at(10)));
     }

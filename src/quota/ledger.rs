@@ -147,12 +147,12 @@ impl Ledger {
 
     /// Bytes by which the disk's free space is under its reserve, fills included.
     pub fn disk_deficit(&self) -> u64 {
-        self.missing_of(self.shared.disk.free_bytes(), 0)
+        self.disk_lacks(0)
     }
 
     /// Bytes by which the disk is too small for so many more.
     pub fn disk_lacks(&self, bytes: u64) -> u64 {
-        self.disk_missing(bytes)
+        self.missing_of(self.shared.disk.free_bytes(), bytes)
     }
 
     /// Bytes by which a namespace is over its cap (a cap that was lowered).

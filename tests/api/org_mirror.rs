@@ -65,7 +65,7 @@ fn detail(answer: &Answer) -> String {
         .to_owned()
 }
 
-/// Makes what a look at the source would: a row, and a repository in the state ORG_MIRROR.
+/// Makes what a look at the source would: a row, and a repository in the state `ORG_MIRROR`.
 async fn discover(site: &Site, name: &str, state: SyncState) {
     let registry = site.registry();
     let found = registry

@@ -31,7 +31,7 @@ async fn fill(site: &Site, ann: &Who) -> u64 {
 }
 
 /// Pushes an image, or gives the first answer that refused a part of it.
-async fn push(site: &Site, ann: &Who, number: u64) -> Result<(), Answer> {
+async fn push(site: &Site, ann: &Who, number: u64) -> Result<(), Box<Answer>> {
     let image = Image::with_layers(number, &[LAYER]);
     for blob in image.blobs() {
         taken(site.push_blob_as(ann, REPOSITORY, blob).await)?;
@@ -41,10 +41,10 @@ async fn push(site: &Site, ann: &Who, number: u64) -> Result<(), Answer> {
     taken(put.await)
 }
 
-fn taken(answer: Answer) -> Result<(), Answer> {
+fn taken(answer: Answer) -> Result<(), Box<Answer>> {
     match answer.status.as_u16() {
         201 => Ok(()),
-        _ => Err(answer),
+        _ => Err(Box::new(answer)),
     }
 }
 

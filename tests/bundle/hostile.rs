@@ -9,9 +9,12 @@ use tar::{Builder, Header};
 use super::Side;
 use crate::harness::content::{Image, index};
 
+/// A file's name and bytes.
+type Entry = (String, Vec<u8>);
+
 /// An archive of these files.
-fn write(path: &Path, files: &[(String, Vec<u8>)]) {
-    let mut builder = Builder::new(std::fs::File::create(path).unwrap());
+fn write(path: &Path, files: &[Entry]) {
+    let mut builder = Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = Header::new_ustar();
         header.set_size(bytes.len() as u64);
@@ -20,17 +23,17 @@ fn write(path: &Path, files: &[(String, Vec<u8>)]) {
         header.set_cksum();
         builder.append(&header, &bytes[..]).unwrap();
     }
-    builder.into_inner().unwrap();
+    std::fs::write(path, builder.into_inner().unwrap()).unwrap();
 }
 
-fn blob(bytes: &[u8]) -> (String, Vec<u8>) {
+fn blob(bytes: &[u8]) -> Entry {
     (
         format!("blobs/sha256/{}", Digest::of(bytes).hex()),
         bytes.to_vec(),
     )
 }
 
-fn named(name: &str, manifest: &[u8], media_type: &str, size: usize) -> (String, Vec<u8>) {
+fn named(name: &str, manifest: &[u8], media_type: &str, size: usize) -> Entry {
     let index = json!({"schemaVersion": 2, "manifests": [{
         "mediaType": media_type, "digest": Digest::of(manifest).to_string(), "size": size,
         "annotations": {"org.opencontainers.image.ref.name": name},
@@ -38,7 +41,7 @@ fn named(name: &str, manifest: &[u8], media_type: &str, size: usize) -> (String,
     ("index.json".to_owned(), index.to_string().into_bytes())
 }
 
-fn layout() -> (String, Vec<u8>) {
+fn layout() -> Entry {
     (
         "oci-layout".to_owned(),
         br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
@@ -64,7 +67,7 @@ async fn layouts_that_lie_change_nothing() {
         "]".repeat(5_000)
     )
     .into_bytes();
-    let cases: Vec<(&str, Vec<(String, Vec<u8>)>)> = vec![
+    let cases: Vec<(&str, Vec<Entry>)> = vec![
         (
             "other bytes under a digest",
             vec![

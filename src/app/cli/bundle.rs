@@ -30,7 +30,7 @@ pub(in crate::app) struct ExportArgs {
     /// Only say what would be written
     #[arg(long)]
     pub(in crate::app) dry_run: bool,
-    /// Have the bundle say that it is from here [default: SERVER_HOSTNAME]
+    /// Have the bundle say that it is from here [default: the server's name]
     #[arg(long, value_name = "NAME")]
     pub(in crate::app) by: Option<String>,
     /// Have the bundle tell this time instead of now; with --sequence, the same content gives the same bytes

@@ -61,13 +61,20 @@ pub(super) enum Failure {
     Accounts(#[from] crate::accounts::Error),
     #[error(transparent)]
     Upstream(#[from] crate::proxy::Error),
+    /// Boxed: errors stay small on the good path.
     #[error(transparent)]
-    Bundle(#[from] crate::bundle::Error),
+    Bundle(Box<crate::bundle::Error>),
 }
 
 impl Failure {
     fn refused(reason: impl Into<String>) -> Self {
         Self::Refused(reason.into())
+    }
+}
+
+impl From<crate::bundle::Error> for Failure {
+    fn from(error: crate::bundle::Error) -> Self {
+        Self::Bundle(Box::new(error))
     }
 }
 

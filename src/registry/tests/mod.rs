@@ -111,7 +111,7 @@ fn registry_in(
     let options = store::Options {
         cache_bytes: 1 << 20,
     };
-    let registry = Registry::new(Parts {
+    Registry::new(Parts {
         store: Store::open(store, &options, &metrics).unwrap(),
         blobs: BlobStore::open(data, &metrics).unwrap(),
         ledger: Ledger::new(volume, 0),
@@ -120,8 +120,7 @@ fn registry_in(
         rules,
         session_secret: [7; 32],
         metrics: Metrics::new(&metrics).unwrap(),
-    });
-    registry
+    })
 }
 
 fn layer(seed: u8, len: usize) -> Bytes {

@@ -16,7 +16,7 @@ impl World {
             let digest = Digest::of(&bytes);
             let from = self.places[how % self.places.len()].repository;
             let registry = &self.registry;
-            if how % 2 == 0 || !registry.mount_blob(from, placed, digest).await.unwrap() {
+            if how.is_multiple_of(2) || !registry.mount_blob(from, placed, digest).await.unwrap() {
                 let (owner, algorithm) = (Actor::System, Algorithm::Sha256);
                 let upload = registry.open_new_upload(placed, &owner, algorithm);
                 let mut upload = upload.await.unwrap();
@@ -26,7 +26,7 @@ impl World {
             self.shelf(placed).content.blobs.insert(digest);
         }
         let digest = raw.digest;
-        let tag = (how % 4 > 0).then(|| format!("t{}", how % 3));
+        let tag = (!how.is_multiple_of(4)).then(|| format!("t{}", how % 3));
         let push = Push {
             raw,
             manifest,
@@ -54,7 +54,7 @@ impl World {
             )
         };
         let (digest, registry) = (raw.digest, self.registry.clone());
-        let tag = (how % 2 > 0).then(|| format!("t{}", how % 3));
+        let tag = (!how.is_multiple_of(2)).then(|| format!("t{}", how % 3));
         let named = tag.as_ref().map(|tag| tag.parse().unwrap());
         let held = registry.ingest_manifest(placed, raw, &manifest, named);
         let held = held.await.unwrap();
@@ -122,7 +122,7 @@ impl World {
             Err(Error::UploadUnknown) if paused.sent == 0 => return,
             Err(error) => panic!("{error}"),
         };
-        let ends = how % 2 == 0;
+        let ends = how.is_multiple_of(2);
         let left = paused.bytes.len() - paused.sent;
         let to = paused.sent + if ends { left } else { left / 2 };
         upload

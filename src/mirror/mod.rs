@@ -22,6 +22,7 @@ mod copy;
 mod discover;
 mod discovered;
 mod due;
+mod ending;
 mod error;
 mod fault;
 mod fetch;
@@ -42,8 +43,10 @@ mod settings;
 mod source;
 mod state;
 mod survey;
+mod tags;
 mod throttle;
 mod verify;
+mod wave;
 mod work;
 
 use std::collections::HashMap;

@@ -16,7 +16,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// Whether what takes minutes is measured too.
     pub(crate) is_full: bool,
-    /// Blobs, and as many tags, in the data directory of the rows `start` and `gc`.
+    /// Blobs, and as many tags, in the data directory of the rows `start`, `gc` and `upkeep`.
     pub(crate) many: u32,
     /// The layer of row `ingest`.
     pub(crate) layer_mebibytes: usize,

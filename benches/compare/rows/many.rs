@@ -6,12 +6,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use entrepot::model::{
     Actor, BlobRecord, ManifestRecord, NamespaceId, NamespaceName, RepositoryId, RepositoryRecord,
-    Review, TagRecord, Timestamp,
+    Review, TagRecord, Timestamp, Unit,
 };
 use entrepot::oci::{Digest, MediaType, Tag};
+use entrepot::quota;
 use entrepot::store::{self, Options, Store, WriteTx};
 
 use crate::content::{Blob, REPOSITORY, manifest};
@@ -44,6 +46,20 @@ pub(super) fn unnamed(site: &Site) -> u64 {
 pub(super) fn examined(site: &Site) -> u64 {
     let local = repositories(site).filter(|number| !is_cached(*number));
     local.count() as u64 * u64::from(A_REPOSITORY)
+}
+
+/// A manifest of a local repository, asked for by its digest, with its length.
+pub(super) fn manifest_path(place: u32) -> (String, u64) {
+    let (config, layer) = (blob(0, place % NAMED), blob(0, (place + 1) % NAMED));
+    let document = Blob::of(manifest(&config, [&layer].into_iter()).to_string().into());
+    let path = format!("/v2/{LOCAL}/{}/manifests/{}", name(0), document.digest);
+    (path, document.len())
+}
+
+/// Tags of all local repositories together, if each has no more than `most`.
+pub(super) fn tags_at_most(site: &Site, most: u32) -> u64 {
+    let local = repositories(site).filter(|number| !is_cached(*number));
+    local.count() as u64 * u64::from(most.min(A_REPOSITORY))
 }
 
 /// The store's file.
@@ -130,7 +146,7 @@ fn write_repository(tx: &mut WriteTx<'_>, number: u32) -> Result<(), Unfilled> {
     let organization: NamespaceName = organization.parse().map_err(|_| Unfilled::Name)?;
     let namespace = tx.namespaces().by_name(&organization)?;
     let namespace = namespace.ok_or(Unfilled::Name)?.0;
-    let repository = Repository::create(tx, namespace, &name(number))?;
+    let repository = Repository::create(tx, namespace, &name(number), is_cached(number))?;
     let blobs: Vec<Blob> = (0..A_REPOSITORY).map(|place| blob(number, place)).collect();
     for blob in &blobs {
         repository.put_blob(tx, blob)?;
@@ -143,6 +159,9 @@ fn write_repository(tx: &mut WriteTx<'_>, number: u32) -> Result<(), Unfilled> {
         let document = Blob::of(document.to_string().into());
         repository.put_manifest(tx, &document, &[config, layer])?;
         repository.put_tag(tx, &format!("v1.{place}"), &document.digest)?;
+        if repository.is_cached {
+            repository.put_use(tx, place, document.digest)?;
+        }
     }
     Ok(())
 }
@@ -162,14 +181,27 @@ enum Unfilled {
 struct Repository {
     namespace: NamespaceId,
     id: RepositoryId,
+    is_cached: bool,
 }
 
 impl Repository {
-    fn create(tx: &mut WriteTx<'_>, namespace: NamespaceId, name: &str) -> Result<Self, Unfilled> {
+    fn create(
+        tx: &mut WriteTx<'_>,
+        namespace: NamespaceId,
+        name: &str,
+        is_cached: bool,
+    ) -> Result<Self, Unfilled> {
         let name = name.parse().map_err(|_| Unfilled::Name)?;
-        let record = RepositoryRecord::new(namespace, name, pushed());
+        let record = match is_cached {
+            true => RepositoryRecord::fetched(namespace, name, pushed()),
+            false => RepositoryRecord::new(namespace, name, pushed()),
+        };
         let id = tx.repositories().create(&record)?;
-        Ok(Self { namespace, id })
+        Ok(Self {
+            namespace,
+            id,
+            is_cached,
+        })
     }
 
     fn put_blob(&self, tx: &mut WriteTx<'_>, blob: &Blob) -> Result<(), Unfilled> {
@@ -179,8 +211,12 @@ impl Repository {
         };
         tx.blobs().put(&blob.digest, &record)?;
         let (namespace, id) = (self.namespace, self.id);
-        tx.blobs()
-            .link_since(namespace, id, &blob.digest, pushed())?;
+        match self.is_cached {
+            true => tx.blobs().link(namespace, id, &blob.digest)?,
+            false => tx
+                .blobs()
+                .link_since(namespace, id, &blob.digest, pushed())?,
+        };
         tx.usage().add(self.namespace, blob.len())?;
         Ok(())
     }
@@ -216,6 +252,18 @@ impl Repository {
         let tag: Tag = tag.parse().map_err(|_| Unfilled::Name)?;
         let record = TagRecord::new(*digest, pushed(), Actor::Anonymous);
         tx.tags().put(self.id, &tag, &record)?;
+        Ok(())
+    }
+
+    /// Used once, one after the other.
+    fn put_use(&self, tx: &mut WriteTx<'_>, place: u32, digest: Digest) -> Result<(), Unfilled> {
+        let unit = Unit {
+            namespace: self.namespace,
+            repository: self.id,
+            digest,
+        };
+        let at = pushed() + Duration::from_millis(u64::from(place));
+        tx.recency().put(&unit, &quota::used(None, at))?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod api;
 mod binary;
 mod blobs;
 mod collect;
+mod eviction;
 mod fan_out;
 mod ingest;
 mod manifests;
@@ -13,6 +14,7 @@ mod mirror;
 mod push;
 mod stale;
 mod start;
+mod upkeep;
 
 use crate::failure::{Failure, Outcome};
 use crate::report::{Line, progress};
@@ -34,13 +36,15 @@ pub(crate) enum Row {
     Start,
     Collection,
     Mirror,
+    Upkeep,
+    Eviction,
     Api,
     Binary,
 }
 
 impl Row {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Manifest,
         Self::SmallBlob,
         Self::BigBlob,
@@ -54,6 +58,8 @@ impl Row {
         Self::Start,
         Self::Collection,
         Self::Mirror,
+        Self::Upkeep,
+        Self::Eviction,
         Self::Api,
         Self::Binary,
     ];
@@ -74,6 +80,8 @@ impl Row {
             Self::Start => "start",
             Self::Collection => "gc",
             Self::Mirror => "mirror",
+            Self::Upkeep => "upkeep",
+            Self::Eviction => "eviction",
             Self::Api => "api",
             Self::Binary => "binary",
         }
@@ -105,6 +113,8 @@ impl Row {
             Self::Start => start::measure(site).await,
             Self::Collection => collect::measure(site).await,
             Self::Mirror => mirror::measure(site).await,
+            Self::Upkeep => upkeep::measure(site).await,
+            Self::Eviction => eviction::measure(site).await,
             Self::Api => api::measure(site).await,
             Self::Binary => binary::measure(),
         }

@@ -33,6 +33,10 @@ pub(crate) struct Settings<'a> {
     pub(crate) grace_s: Option<u32>,
     /// Whether the first user is made by the API.
     pub(crate) initialize: bool,
+    /// The most tags of a local repository that stay.
+    pub(crate) most_tags: Option<u32>,
+    /// What the cache may hold, in bytes.
+    pub(crate) quota: Option<u64>,
 }
 
 impl<'a> Settings<'a> {
@@ -46,6 +50,8 @@ impl<'a> Settings<'a> {
             metrics: None,
             grace_s: None,
             initialize: false,
+            most_tags: None,
+            quota: None,
         }
     }
 
@@ -110,19 +116,29 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
         true => "FEATURE_USER_INITIALIZE: true\n",
         false => "",
     };
+    let prune = settings.most_tags.map_or_else(String::new, |most| {
+        format!(
+            "AUTO_PRUNING_POLL_PERIOD: 1\n\
+             DEFAULT_NAMESPACE_AUTOPRUNE_POLICY: {{method: number_of_tags, value: {most}}}\n"
+        )
+    });
+    let quota = settings
+        .quota
+        .map_or_else(String::new, |bytes| format!("    quota: {bytes}\n"));
     format!(
         "LISTEN: {address}\n\
          LISTEN_METRICS: {}\n\
          DATA_DIR: '{}'\n\
          REGISTRY_MIRRORS: []\n\
-         {tls}{pushes}{grace}{initialize}\
+         {tls}{pushes}{grace}{initialize}{prune}\
          PROXY_CACHES:\n\
          \x20 - organization: bench\n\
          \x20   upstream: bench.test\n\
          \x20   endpoint: http://{}\n\
          \x20   insecure: true\n\
          \x20   fresh_s: {}\n\
-         \x20   anonymous_pull: true\n",
+         \x20   anonymous_pull: true\n\
+         {quota}",
         metrics.as_deref().unwrap_or("none"),
         data.display(),
         settings.upstream,

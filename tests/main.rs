@@ -12,6 +12,7 @@ pub mod http;
 pub mod jobs;
 pub mod life;
 pub mod mirror;
+pub mod package;
 pub mod proxy;
 pub mod registry;
 pub mod upstream;

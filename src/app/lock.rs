@@ -5,7 +5,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
@@ -36,12 +36,13 @@ impl Lock {
     /// Takes the lock of a directory that holds data already.
     ///
     /// # Errors
-    /// [`Error::NoData`] if it holds none; [`Error::Locked`].
+    /// [`Error::NoData`] if it holds none; [`Error::Locked`]; [`Error::Refused`] if it belongs to another user,
+    /// who could not read what this one makes there.
     pub(super) fn existing(data_dir: &Path) -> Result<Self, Error> {
         let exists = super::assemble::store_path(data_dir).try_exists();
         // A directory of another user cannot be looked into, which is not the same as holding nothing.
         match exists.map_err(|error| Error::file("look into", data_dir, error))? {
-            true => Self::take(data_dir),
+            true => own(data_dir).and_then(|()| Self::take(data_dir)),
             false => Err(Error::NoData {
                 data_dir: data_dir.to_owned(),
             }),
@@ -76,6 +77,21 @@ impl Lock {
             .map_err(failed("write"))?;
         Ok(Self(file))
     }
+}
+
+/// Root could write into the directory of the service's user, and lock that user out of its own files.
+fn own(data_dir: &Path) -> Result<(), Error> {
+    let found = std::fs::metadata(data_dir);
+    let owner = found.map_err(|error| Error::file("look into", data_dir, error))?;
+    let (owner, user) = (owner.uid(), rustix::process::geteuid().as_raw());
+    if owner == user {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} belongs to user {owner}, who could not read what user {user} makes there: start the server, which \
+         then does this itself, or run the command as user {owner}",
+        data_dir.display()
+    )))
 }
 
 /// Takes the lock, in a few tries: a process that has just ended may have left a child that is about to
@@ -115,6 +131,21 @@ mod tests {
         }
         drop(first);
         Lock::create(&data_dir).unwrap();
+    }
+
+    /// HP-02: root that works without the server leaves it no files that it cannot read.
+    #[test]
+    fn the_directory_of_another_user_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(crate::app::assemble::store_path(folder.path()), "").unwrap();
+        let other = rustix::process::geteuid().as_raw() + 4321;
+        // Only root may give a directory away.
+        if std::os::unix::fs::chown(folder.path(), Some(other), None).is_err() {
+            return;
+        }
+        let refused = Lock::existing(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("belongs to user {other}")));
+        assert!(!folder.path().join("lock").exists());
     }
 
     #[test]

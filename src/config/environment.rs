@@ -18,7 +18,11 @@ use super::report::Report;
 pub(super) const PREFIX: &str = "ENTREPOT_";
 
 /// Switches of the test suite, which are no settings.
-pub(super) const TEST_SWITCHES: [&str; 2] = ["ENTREPOT_LONG", "ENTREPOT_REQUIRE_CLIENTS"];
+pub(super) const TEST_SWITCHES: [&str; 3] = [
+    "ENTREPOT_LONG",
+    "ENTREPOT_PACKAGE",
+    "ENTREPOT_REQUIRE_CLIENTS",
+];
 
 /// Variables by name.
 #[derive(Clone, Default)]

@@ -4,6 +4,7 @@ mod accounts;
 mod commands;
 mod control;
 mod life;
+mod manual;
 mod prune;
 mod reload;
 mod tags;

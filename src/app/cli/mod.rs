@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod accounts;
 mod bundle;
@@ -81,8 +81,28 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: TlsCommand,
     },
+    /// Write the manual pages, one for each command
+    #[command(hide = true)]
+    Man {
+        /// Directory to write them into
+        dir: PathBuf,
+    },
+    /// Print what a shell needs to complete commands and flags
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     #[command(flatten)]
     Site(SiteCommand),
+}
+
+/// A shell that can complete our commands.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Fish,
+    Zsh,
 }
 
 /// Commands about what a data directory holds; a running server carries them out, or else the command

@@ -9,6 +9,7 @@ mod import;
 mod import_users;
 mod keys;
 mod listing;
+mod manual;
 mod mirror;
 mod output;
 mod password;
@@ -74,6 +75,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Tls {
             command: TlsCommand::SelfSigned { host, dir },
         }) => tls::self_signed(&host, &dir, &output),
+        Some(Command::Man { dir }) => manual::pages(&dir),
+        Some(Command::Completions { shell }) => manual::completions(shell, &output),
         Some(Command::Site(command)) => {
             run_on_site(command, &Site::new(&common, environment), &output)
         }

@@ -15,6 +15,11 @@ impl Output {
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 
+    /// A whole text, as it is.
+    pub(in crate::app) fn text(self, text: &[u8]) {
+        let _ = std::io::stdout().lock().write_all(text);
+    }
+
     /// A line about what went wrong.
     pub(in crate::app) fn error(self, line: impl Display) {
         let _ = writeln!(std::io::stderr().lock(), "{line}");

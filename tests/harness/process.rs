@@ -197,6 +197,20 @@ impl Process {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
+    /// Waits for a line on its standard output that begins so, and returns the rest of it.
+    pub(crate) async fn prints(&mut self, beginning: &str) -> String {
+        soon(&format!("{beginning:?} on its output"), async {
+            loop {
+                let line = self.stdout.next_line().await.unwrap();
+                let line = line.expect("the output goes on");
+                if let Some(rest) = line.strip_prefix(beginning) {
+                    return rest.to_owned();
+                }
+            }
+        })
+        .await
+    }
+
     /// Waits for a line of the log that has this text in it.
     pub(crate) async fn logs(&mut self, text: &str) -> String {
         soon(&format!("{text:?} in the log"), async {

@@ -4,6 +4,12 @@
 //! takes the one that `ENTREPOT_PACKAGE` names, as CI does.
 
 mod calls;
+mod chroot;
+mod deb;
+mod docs;
+mod figures;
+mod image;
+mod manifests;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -47,4 +53,19 @@ fn run_well(program: &str, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The sources of the program, one behind the other.
+fn sources() -> String {
+    let mut folders = vec![source("src")];
+    let mut all = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => all += &std::fs::read_to_string(entry.path()).unwrap(),
+            }
+        }
+    }
+    all
 }

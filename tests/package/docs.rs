@@ -82,7 +82,9 @@ async fn blocks_of_commands_do_what_the_pages_say() {
                 shell(&place, &lines).await;
             }
             "run: CI" => {
-                let script = text(".ci/run").replace("$target", "target").replace('"', "");
+                let script = text(".ci/run")
+                    .replace("$target", "target")
+                    .replace('"', "");
                 for line in &lines {
                     assert!(script.contains(line), ".ci/run does not run: {line}");
                 }

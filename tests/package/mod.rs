@@ -10,6 +10,7 @@ mod docs;
 mod figures;
 mod image;
 mod manifests;
+mod scripts;
 mod units;
 
 use std::path::{Path, PathBuf};

@@ -131,6 +131,24 @@ impl UploadWriter {
         blocking(move || upload.rest()).await
     }
 
+    /// Throws away all its bytes, those of earlier visits included; the upload is gone.
+    ///
+    /// # Cancel safety
+    /// Dropped while a piece is being written, the bytes stay as with a dropped writer; later, it goes on unheard.
+    pub async fn discard(mut self) {
+        self.upload.queue.stop();
+        self.upload.queue.idle().await;
+        self.is_ended = true;
+        self.upload.claim.leave();
+        let upload = self.upload.clone();
+        let discard = move || {
+            lock(&upload.sink).give_up(&upload.path);
+            Ok(())
+        };
+        // What cannot be deleted was told, and is emptied.
+        blocking(discard).await.ok();
+    }
+
     /// Verifies the digest, makes the blob durable and gives it its name; the upload is gone.
     ///
     /// A digest of another algorithm than the upload was opened with has the file read again. If the

@@ -128,7 +128,10 @@ impl Queue {
                     continue;
                 };
                 let runs = running.contains(&job);
-                if !runs && claims.len() == most {
+                // One that has just been finished is due anew, while its end has not come to who asks: the next look
+                // has it.
+                let is_over = runs && record.holder != holder;
+                if is_over || !runs && claims.len() == most {
                     continue;
                 }
                 // What wanted it before it begins is served by it, if it begins at its beginning.

@@ -102,6 +102,21 @@ async fn what_is_wanted_meanwhile_is_done_once_more() {
     }
 }
 
+/// One whose end has been written, and has not yet come to the loop that began it, is not taken for one that is being
+/// done: nobody would do it until its lease lapses.
+#[tokio::test]
+async fn a_job_that_is_due_again_waits_for_its_end_to_be_seen() {
+    let site = Site::new();
+    let queue = site.queue().await;
+    queue.enqueue(job(1), Duration::ZERO).await.unwrap();
+    assert_eq!(claimed(&queue, &[], 1).await, [job(1)]);
+    queue.enqueue(job(1), Duration::ZERO).await.unwrap();
+    let done = queue.finish(job(1), Outcome::Done, String::new());
+    done.await.unwrap();
+    assert!(claimed(&queue, &[job(1)], 1).await.is_empty());
+    assert_eq!(claimed(&queue, &[], 1).await, [job(1)]);
+}
+
 /// What has changed is looked at at once, and from the beginning: of a job that waits, that failed half way, that
 /// fails while it is wanted, and that a process left which died.
 #[tokio::test]

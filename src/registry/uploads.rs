@@ -325,6 +325,13 @@ impl Upload {
         Ok(paused?)
     }
 
+    /// Gives up what has come, and ends the session: nothing of it counts any more.
+    pub async fn discard(mut self) {
+        self.registry.inner.uploads.ended.insert(self.id.key, ());
+        self.writer.discard().await;
+        self.room.reservation = None;
+    }
+
     /// After a failed write all bytes are gone, and so is the session.
     fn note_lost(&mut self, outcome: &Result<(), blob::Error>) {
         if outcome.is_err() {

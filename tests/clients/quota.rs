@@ -88,7 +88,7 @@ async fn podman_is_told_that_the_quota_is_exceeded() {
     let refused = podman.fails_to(push(&first, "18.04")).await;
     assert!(refused.contains(DENIED), "{refused}");
 
-    stage.set(Method::PUT, &quota, limit(60_000), 200).await;
+    stage.set(Method::PUT, &quota, limit(65_000), 200).await;
     podman.does(push(&first, "18.04")).await;
     assert_eq!(stage.notices().await, ["quota_warning"]);
     // What it holds is more than what a smaller quota lets in: nothing is even begun.

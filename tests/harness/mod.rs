@@ -7,6 +7,7 @@ pub mod child;
 pub mod clients;
 pub mod conformance;
 pub mod content;
+pub mod disk;
 pub mod distribution;
 pub mod files;
 pub mod form;

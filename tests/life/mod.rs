@@ -4,6 +4,7 @@ mod clock;
 mod crash;
 mod damage;
 mod kill;
+mod power;
 mod push_crash;
 mod push_faults;
 mod push_load;

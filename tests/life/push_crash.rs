@@ -47,7 +47,7 @@ pub(super) struct Yard {
     pub(super) clients: Vec<Client>,
     chance: Chance,
     starts: Vec<Duration>,
-    cut_changes: usize,
+    pub(super) cut_changes: usize,
     checked: usize,
     collected: u64,
 }
@@ -122,6 +122,16 @@ impl Yard {
 
     /// Lets everybody work until a moment chosen by chance, and kills the server there.
     pub(super) async fn work_and_kill(&mut self, process: &mut Process, at: &At) {
+        self.work_until(process, at, || ()).await;
+    }
+
+    /// The same with something else happening first, at that moment.
+    pub(super) async fn work_until(
+        &mut self,
+        process: &mut Process,
+        at: &At,
+        happening: impl FnOnce(),
+    ) {
         let mut working = JoinSet::new();
         for mut client in self.clients.drain(..) {
             let at = at.clone();
@@ -148,6 +158,7 @@ impl Yard {
                 panic!("a client ended before the kill: {:?}; {said}", ended.err());
             }
         }
+        happening();
         process.signal(Signal::KILL);
         self.clients = soon("the end of the clients", working.join_all()).await;
         self.clients.sort_by_key(Client::number);
@@ -295,7 +306,7 @@ pub(super) fn copy_files(from: &Path, to: &Path) {
 }
 
 impl Yard {
-    fn report(&mut self, kills: usize, elapsed: Duration) {
+    pub(super) fn report(&mut self, kills: usize, elapsed: Duration) {
         self.starts.sort();
         let (median, longest) = (self.starts[self.starts.len() / 2], self.starts.last());
         let changes: usize = self.clients.iter().map(|c| c.ledger.acknowledged).sum();

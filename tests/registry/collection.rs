@@ -280,6 +280,26 @@ async fn referrers_go_with_their_subject() {
     site.pull(REPOSITORY, "late").await;
 }
 
+/// GC-09: what an image has to itself goes back to the file system, to the byte; what it shares stays.
+#[tokio::test]
+async fn an_image_that_is_deleted_frees_what_it_has_to_itself() {
+    let site = without_grace().await;
+    let shared = content::bytes(1, 300_000);
+    let image =
+        |seed: u64| Image::of_layers(seed, &[shared.clone(), content::bytes(seed, 900_000)]);
+    let (stays, goes) = (image(2), image(3));
+    site.push_image(REPOSITORY, "stays", &stays).await;
+    let before = files::bytes(&site.config.data_dir);
+    site.push_image(REPOSITORY, "goes", &goes).await;
+    let own = (goes.layers[1].len() + goes.config.len()) as u64;
+    assert_eq!(files::bytes(&site.config.data_dir), before + own);
+    let path = manifest(goes.digest());
+    assert_eq!(site.delete(&path).await.status, 202);
+    collect(&site).await;
+    assert_eq!(files::bytes(&site.config.data_dir), before);
+    site.pull(REPOSITORY, "stays").await;
+}
+
 /// GC-05: what was pushed is never taken to make room, and what is immutable is not taken at all.
 #[tokio::test]
 async fn pushed_content_is_never_taken_to_make_room() {

@@ -249,7 +249,9 @@ async fn receive(
         if upload.len().saturating_add(declared) > most {
             return Err(too_large());
         }
-        upload.expect(declared).await?;
+        if let Err(error) = upload.expect(declared).await {
+            return Err(refuse(upload, error).await);
+        }
     }
     while let Some(piece) = body.next().await {
         let piece = match piece {
@@ -263,9 +265,20 @@ async fn receive(
             upload.pause().await?;
             return Err(too_large());
         }
-        upload.append(piece).await?;
+        if let Err(error) = upload.append(piece).await {
+            return Err(refuse(upload, error).await);
+        }
     }
     Ok(upload)
+}
+
+/// What is over a quota is not gone on with, and must not count against who begins anew: its bytes go, and its
+/// session with them. Where only the disk is full they stay, for there may be room soon.
+async fn refuse(upload: Upload, error: registry::Error) -> Failure {
+    if matches!(error, registry::Error::QuotaExceeded) && !upload.is_empty() {
+        upload.discard().await;
+    }
+    error.into()
 }
 
 fn broken(error: &ReadError) -> Failure {

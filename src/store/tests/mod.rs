@@ -1,5 +1,6 @@
 //! The store from outside: nouns, batches, opening, and what it does when the disk fails.
 
+mod churn;
 mod faults;
 mod inbox;
 mod logs;

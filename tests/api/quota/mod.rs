@@ -15,7 +15,7 @@ mod pushes;
 use super::repository::SCOPES;
 use crate::harness::api::{Api, fields};
 use crate::harness::content::{self, Image};
-use crate::harness::files::Watcher;
+use crate::harness::files::{self, Watcher};
 use crate::harness::local::streamed;
 use crate::harness::origin::Origin;
 use crate::harness::people::{Asked, Who};

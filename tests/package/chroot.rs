@@ -97,7 +97,7 @@ impl Root {
 
     /// A command in there, without any variable.
     fn command(&self, user: u32, line: &str) -> Command {
-        let mut command = Command::new("chroot");
+        let mut command = Command::new("/usr/sbin/chroot");
         command
             .arg(format!("--userspec={user}:{user}"))
             .arg(self.0.path())
@@ -196,7 +196,7 @@ async fn the_package_runs_in_an_empty_root() {
             .get("/v2/ghcr.io/team/app/manifests/v1")
             .await
             .status(),
-        502
+        503
     );
     commands(&root).await;
 

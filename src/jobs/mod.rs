@@ -294,7 +294,7 @@ async fn work(rounds: Rounds, upkeep: run::Pace, mirrors: run::Pace) {
         }
         tokio::time::sleep(upkeep.poll).await;
     };
-    rounds.queue_prunes(&queue).await;
+    rounds.queue_prunes().await;
     let (poll, wake) = (mirrors.poll, Arc::clone(&mirrors.wake));
     let carry_out = {
         let rounds = rounds.clone();

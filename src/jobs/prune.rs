@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Rounds;
-use super::lease::{Outcome, Queue};
+use super::lease::Outcome;
 use super::run::Progress;
-use crate::model::{Job, NamespaceId};
+use crate::model::NamespaceId;
 use crate::registry::{Follow, Prune, PruneWalk, Pruning};
 use crate::store::{self, ReadTx};
 
@@ -31,15 +31,12 @@ struct Walked {
 
 impl Rounds {
     /// Queues the runs that should be on the queue, whatever was dropped while the feature was off.
-    pub(super) async fn queue_prunes(&self, queue: &Queue) {
+    pub(super) async fn queue_prunes(&self) {
         if !self.prune_times.enabled {
             return;
         }
         if let Err(error) = self.registry.queue_prunes().await {
             tracing::warn!(%error, "prune runs could not be queued");
-        }
-        if let Err(error) = queue.enqueue(Job::PruneAll, Duration::ZERO).await {
-            tracing::warn!(%error, "the daily prune run could not be queued");
         }
     }
 

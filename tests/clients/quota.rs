@@ -38,7 +38,7 @@ impl Stage {
         site.organization("testorg", Some(ann)).await;
         Self {
             root: site.oauth_token(root, "super:user").await,
-            ann: site.oauth_token(ann, "user:read org:admin").await,
+            ann: site.oauth_token(ann, "user:admin org:admin").await,
             site,
         }
     }

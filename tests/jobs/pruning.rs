@@ -466,6 +466,17 @@ async fn the_configured_policy_is_for_every_namespace() {
     stage.left("ann/tool", &["dev1", "dev2", "v2"]).await;
 }
 
+/// A policy that was written into the configuration is followed from the next start on, not a day later.
+#[tokio::test]
+async fn a_configured_policy_is_followed_at_the_start() {
+    let mut stage = Stage::new().await;
+    stage.push(APP, &["v1", "v2"]).await;
+    stage.rest().await;
+    stage.site.config.prune.policy = Some(number(1));
+    stage.site.restart().await;
+    stage.left(APP, &["v2"]).await;
+}
+
 /// CR-01: what was wanted before the process ended is done by the next one.
 #[tokio::test]
 async fn a_run_that_was_queued_outlives_the_process() {

@@ -33,6 +33,8 @@ async fn furnish(place: &Place, origin: &Origin) {
         let repository = made.await.unwrap().repository;
         let mut record = record(origin, SOURCE);
         record.robot = Some(robot);
+        // Made by the API: one that no file names any more would not run.
+        record.configured = false;
         let write = move |tx: &mut WriteTx<'_>| {
             let mut of = tx.repositories().record(repository)?.unwrap();
             of.state = RepositoryState::Mirror;
@@ -80,7 +82,9 @@ async fn with_app<T>(place: &Place, look: impl AsyncFnOnce(&App) -> T) -> T {
 #[tokio::test]
 async fn a_run_that_is_killed_goes_on_where_it_was() {
     let origin = Origin::start().await;
-    let place = Place::new("REPO_MIRROR_INTERVAL: 1\nPROXY_CACHES: []\n");
+    let place = Place::new(
+        "REPO_MIRROR_INTERVAL: 1\nPROXY_CACHES: []\nSSRF_ALLOWED_HOSTS: [127.0.0.0/8]\n",
+    );
     for number in 0..5 {
         origin.push_image(SOURCE, &format!("v{number}"), &Image::small(number));
     }

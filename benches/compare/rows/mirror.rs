@@ -146,7 +146,7 @@ fn write(tx: &mut WriteTx<'_>, reference: &str) -> Result<(), store::Error> {
         architectures: Vec::new(),
         options: MirrorOptions::default(),
         created: at,
-        configured: true,
+        configured: false,
     };
     tx.mirrors().put(repository, &record)?;
     tx.mirrors()

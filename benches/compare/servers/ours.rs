@@ -130,6 +130,7 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
          LISTEN_METRICS: {}\n\
          DATA_DIR: '{}'\n\
          REGISTRY_MIRRORS: []\n\
+         SSRF_ALLOWED_HOSTS: [127.0.0.0/8]\n\
          {tls}{pushes}{grace}{initialize}{prune}\
          PROXY_CACHES:\n\
          \x20 - organization: bench\n\

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::{MOST, of_scope};
 use crate::model::{
-    Job, LogKind, NamespaceId, Performer, PolicyScope, PrunePolicy, PruneRule, Timestamp, Uuid,
+    Job, JobRecord, LogKind, NamespaceId, Performer, PolicyScope, PrunePolicy, PruneRule,
+    Timestamp, Uuid,
 };
 use crate::registry::patterns::Over;
 use crate::registry::told::scope_line;
 use crate::registry::{Error, PruneFault, Registry};
-use crate::store::{ReadTx, WriteTx};
+use crate::store::{self, ReadTx, WriteTx};
 
 /// Policies read in one go.
 const PAGE: usize = 200;
@@ -130,13 +131,27 @@ impl Registry {
         self.inner.store.write(delete).await
     }
 
-    /// Queues a prune run of every namespace that has a policy and no run ahead; returns how many policies were
-    /// looked at. For the start: what was queued may have been dropped while the feature was off.
+    /// Queues a prune run of every namespace that has a policy and no run ahead, and one by the configuration's policy,
+    /// which may have changed; returns how many policies were looked at. For the start: what was queued may have been
+    /// dropped while the feature was off.
     ///
     /// # Errors
     /// The store's.
     pub async fn queue_prunes(&self) -> Result<u64, Error> {
         let (now, mut after, mut looked) = (self.inner.clock.now(), None, 0);
+        let is_configured = self.rules().prune.is_some();
+        let queue_configured = move |tx: &mut WriteTx<'_>| {
+            let job = Job::PruneAll;
+            match tx.jobs().record(job)? {
+                Some(record) if is_configured && record.due > now => {
+                    tx.jobs().put(job, &JobRecord { due: now, ..record })
+                }
+                Some(_) => Ok(()),
+                None => tx.jobs().enqueue(job, now),
+            }
+        };
+        let queued: Result<(), store::Error> = self.inner.store.write(queue_configured).await;
+        queued?;
         loop {
             let queue = move |tx: &mut WriteTx<'_>| {
                 let page = tx.prune_policies().all(after, PAGE)?;

@@ -37,14 +37,24 @@ fn file_bytes(site: &Site) -> u64 {
     std::fs::metadata(site.path()).unwrap().len()
 }
 
+/// How many come in all.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is the switch of tests, and no setting"
+)]
+fn total() -> u64 {
+    match std::env::var("ENTREPOT_LONG").is_ok_and(|value| value == "1") {
+        true => 1_000_000,
+        false => 20_000,
+    }
+}
+
 /// GC-09: pages of what went are used again. After 20,000 manifests (a million with `ENTREPOT_LONG=1`) the file is
 /// at most twice as large as one that only ever had those that are left.
 #[tokio::test]
 async fn the_file_does_not_grow_with_what_goes() {
-    let is_long = std::env::var("ENTREPOT_LONG").is_ok_and(|value| value == "1");
-    let total = if is_long { 1_000_000 } else { 20_000 };
     let churned = Site::new();
-    for first in (0..total).step_by(STEP as usize) {
+    for first in (0..total()).step_by(STEP as usize) {
         come_and_go(&churned.store, first).await;
     }
     let fresh = Site::new();

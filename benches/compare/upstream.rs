@@ -179,6 +179,10 @@ async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
         if stream.read_buf(&mut head).await.ok()? == 0 || head.len() > LONGEST_HEAD {
             return None;
         }
+        // A client that tries TLS first is told at once that there is none.
+        if !head[0].is_ascii_uppercase() {
+            return None;
+        }
     }
     let head = String::from_utf8(head).ok()?;
     let mut words = head.split(' ');

@@ -1,5 +1,5 @@
-//! HP-06: the packaged program in a root that holds the package and nothing else: no library, no shell, no
-//! certificate, run as its unit runs it, with a service manager that listens.
+//! HP-06: the packaged program in a root that holds the package and what every system has in /dev: no library, no shell,
+//! no certificate, run as its unit runs it, with a service manager that listens.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -89,6 +89,20 @@ impl Root {
             path("etc/nsswitch.conf"),
         )
         .unwrap();
+        // PrivateDevices= of the unit has these among others; a static program asks them for its random numbers.
+        std::fs::create_dir(path("dev")).unwrap();
+        for (name, minor) in [("random", 8), ("urandom", 9)] {
+            let device = rustix::fs::makedev(1, minor);
+            let kind = rustix::fs::FileType::CharacterDevice;
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                path("dev").join(name),
+                kind,
+                0o666.into(),
+                device,
+            )
+            .unwrap();
+        }
         // StateDirectory=.
         std::fs::create_dir_all(path("var/lib/entrepot")).unwrap();
         std::os::unix::fs::chown(path("var/lib/entrepot"), Some(USER), Some(USER)).unwrap();

@@ -169,16 +169,22 @@ impl Registry {
         let mut freed = 0;
         for namespace in self.inner.policies.load().keys() {
             let excess = self.inner.ledger.excess(*namespace);
-            if excess > 0 {
-                let scope = Scope::Namespace(*namespace);
-                let walk = Walk::new(self, scope, excess, Urgency::Now);
-                freed += walk.run().await?.freed;
-            }
+            freed += self.free(Scope::Namespace(*namespace), excess).await?;
         }
         let deficit = self.inner.ledger.disk_deficit();
-        if deficit > 0 {
-            let walk = Walk::new(self, Scope::Disk, deficit, Urgency::Now);
-            freed += walk.run().await?.freed;
+        freed += self.free(Scope::Disk, deficit).await?;
+        Ok(freed)
+    }
+
+    /// Frees `missing` bytes, if so many may go: a walk that freed some leaves what it passed over to the next.
+    async fn free(&self, scope: Scope, missing: u64) -> Result<u64, Error> {
+        let mut freed = 0;
+        while freed < missing {
+            let walk = Walk::new(self, scope, missing - freed, Urgency::Now);
+            match walk.run().await?.freed {
+                0 => break,
+                more => freed += more,
+            }
         }
         Ok(freed)
     }

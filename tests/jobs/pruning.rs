@@ -560,6 +560,8 @@ async fn many_tags_end_a_few_at_a_time() {
         .add(REPOSITORY, json!({"method": "number_of_tags", "value": 3}))
         .await;
     stage.left(APP, &["v618", "v619", "v620"]).await;
+    // The last step is counted after its commit.
+    stage.rest().await;
     let ended = stage
         .site
         .metric("entrepot_registry_pruned_tags_total", &[])

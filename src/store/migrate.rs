@@ -9,8 +9,11 @@
 //! |---|---|
 //! | 2 | namespaces in place of organisations; lifetimes in place of tag events, which nothing showed |
 //! | 3 | the bytes of every repository are counted |
+//! | 4 | mirrors: repositories, jobs and lines of the log that earlier releases cannot read |
 //!
 //! A table that only adds to the others comes without a number of its own: it is made when it is not there.
+//! What an earlier release would read wrongly, or not at all, brings a number, so that it refuses the file
+//! rather than some of its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -30,7 +33,7 @@ use crate::model::{
 };
 
 /// The schema that this release reads and writes.
-pub(super) const SCHEMA: u64 = 3;
+pub(super) const SCHEMA: u64 = 4;
 
 /// The row of the schema's number, in [`Table::Meta`].
 const ROW: &str = "schema";
@@ -67,6 +70,9 @@ pub(super) fn upgrade(path: &Path, database: &Database) -> Result<(), Error> {
     make_tables(database).map_err(failed)?;
     if found < 3 {
         step(database, 3, count_bytes).map_err(failed)?;
+    }
+    if found < 4 {
+        step(database, 4, |_| Ok(())).map_err(failed)?;
     }
     if found < SCHEMA {
         tracing::info!(store.schema = SCHEMA, "the store was brought up to date");

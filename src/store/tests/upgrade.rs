@@ -171,6 +171,28 @@ async fn bytes_of_repositories_are_counted_for_a_store_that_did_not() {
     }
 }
 
+/// LC-05: a store of the third schema keeps what it has, and says from then on what earlier releases must know.
+#[tokio::test]
+async fn a_store_without_mirrors_is_refused_by_earlier_releases_once_it_may_have_some() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    let store = open(&path).unwrap();
+    set(&store, "kept", 7).await.unwrap();
+    let closed = store.closed();
+    drop(store);
+    closed.await;
+    let file = First(Database::open(&path).unwrap());
+    file.row("meta.v1", b"schema", &of(3));
+    drop(file);
+    let store = open(&path).unwrap();
+    assert_eq!(value(&store, "kept").await, Some(7));
+    let closed = store.closed();
+    drop(store);
+    closed.await;
+    let file = Database::open(&path).unwrap();
+    assert_eq!(migrate::check(&path, &file).unwrap(), 4);
+}
+
 /// What a later build of the same schema added is made when the store is opened.
 #[tokio::test]
 async fn a_table_that_is_not_there_is_made() {

@@ -103,18 +103,10 @@ impl Registry {
         let Some((record, counts)) = found.await? else {
             return Ok(false);
         };
-        let blobs = &self.inner.blobs;
-        if blobs.open_blob(&digest, record.size_bytes).await?.is_none() {
-            return Ok(false);
-        }
-        // What another repository of the namespace holds takes no more room (counted once).
-        let more = if counts { 0 } else { record.size_bytes };
-        let reservation = self.reserve(namespace, more, &[]).await?;
         let blob = (placed.repository, digest);
         let now = self.inner.clock.now();
         self.inner.touches.touch(blob, Owner::of(by), now).await;
-        self.link(placed, digest, None, Room::new(reservation), Origin::Pushed)
-            .await
+        self.link_here(placed, digest, (&record, counts)).await
     }
 
     /// Publishes the bytes of a blob, verified against its digest, and gives it to a repository.

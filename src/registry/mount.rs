@@ -5,7 +5,7 @@
 use super::commit::{Origin, Room};
 use super::metrics::Changed;
 use super::{Error, Placed, Registry};
-use crate::model::RepositoryId;
+use crate::model::{BlobRecord, RepositoryId};
 use crate::oci::Digest;
 use crate::store::ReadTx;
 
@@ -36,20 +36,30 @@ impl Registry {
         let Some((record, counts)) = found.await? else {
             return Ok(false);
         };
-        let blobs = &self.inner.blobs;
-        if blobs.open_blob(&digest, record.size_bytes).await?.is_none() {
-            return Ok(false);
-        }
-        // What another repository of the namespace holds takes no more room (counted once).
-        let more = if counts { 0 } else { record.size_bytes };
-        let reservation = self.reserve(namespace, more, &[]).await?;
-        let mounted = self
-            .link(to, digest, None, Room::new(reservation), Origin::Pushed)
-            .await?;
+        let mounted = self.link_here(to, digest, (&record, counts)).await?;
         if mounted {
             self.inner.metrics.count(Changed::MountedBlob);
         }
         Ok(mounted)
+    }
+
+    /// Gives a repository a blob that is here, the right to which was looked at; `false` if its bytes are gone.
+    ///
+    /// What another repository of the namespace holds (`counts`) takes no more room.
+    pub(super) async fn link_here(
+        &self,
+        to: &Placed,
+        digest: Digest,
+        (record, counts): (&BlobRecord, bool),
+    ) -> Result<bool, Error> {
+        let blobs = &self.inner.blobs;
+        if blobs.open_blob(&digest, record.size_bytes).await?.is_none() {
+            return Ok(false);
+        }
+        let more = if counts { 0 } else { record.size_bytes };
+        let reservation = self.reserve(to.namespace, more, &[]).await?;
+        self.link(to, digest, None, Room::new(reservation), Origin::Pushed)
+            .await
     }
 
     /// Whether a repository shows a blob.

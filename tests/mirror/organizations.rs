@@ -2,8 +2,8 @@
 
 use entrepot::mirror::Discovery;
 use entrepot::model::{
-    DiscoveredRecord, LogKind, MirrorStatus, NamespaceId, OrgMirrorKind, OrgMirrorRecord,
-    RepositoryId, RepositoryState, SyncState, Timestamp, Visibility,
+    DiscoveredRecord, Job, JobRecord, LogKind, MirrorStatus, NamespaceId, OrgMirrorKind,
+    OrgMirrorRecord, RepositoryId, RepositoryState, SyncState, Timestamp, Visibility,
 };
 use entrepot::oci::RepositoryName;
 use entrepot::store::{self, ReadTx};
@@ -45,7 +45,10 @@ async fn organization(kind: OrgMirrorKind) -> (Stage, NamespaceId) {
         .write(move |tx| {
             tx.mirrors().put_organization(namespace, &of)?;
             let status = MirrorStatus::new(Some(Timestamp::default()));
-            tx.mirrors().put_discovery(namespace, &status)
+            tx.mirrors().put_discovery(namespace, &status)?;
+            // Queued for a day that does not come: the looks are the test's, never the queue's.
+            let job = JobRecord::new(Timestamp::from_millis(253_402_300_799_000));
+            tx.jobs().put(Job::MirrorDiscovery(namespace), &job)
         })
         .await;
     (stage, namespace)

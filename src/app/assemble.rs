@@ -145,6 +145,8 @@ impl Services {
             metrics: auth::Metrics::new(families)?,
         });
         auth.set_anonymous_push(open_organizations(config, &registry, &accounts).await?);
+        // What the configuration asks for is settled; on a read-only volume in memory (DK-10).
+        registry.store().seal();
         Ok(Self {
             bundles: Bundles::new(registry.clone(), accounts.clone(), &config.data_dir),
             site_name: config

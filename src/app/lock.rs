@@ -4,7 +4,7 @@
 //! ever left behind. The file holds the number of the process, for the message of the next one.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -52,14 +52,7 @@ impl Lock {
     fn take(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("lock");
         let failed = |act| move |error| Error::file(act, data_dir.join("lock"), error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("open"))?;
+        let (mut file, takes_writes) = open(&path).map_err(failed("open"))?;
         match lock_soon(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -71,12 +64,37 @@ impl Lock {
             }
             Err(error) => return Err(Error::file("lock", path, error)),
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed("write"))?;
+        if takes_writes {
+            sign(&mut file).map_err(failed("write"))?;
+        }
         Ok(Self(file))
     }
+}
+
+/// Opens the file, which is made if there is none; whether the volume takes writes. One that takes none keeps
+/// the lock as well (DK-10).
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    let for_writing = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    match for_writing {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Ok((File::open(path)?, false))
+        }
+        opened => Ok((opened?, true)),
+    }
+}
+
+/// Says in the file who has it.
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
 }
 
 /// Root could write into the directory of the service's user, and lock that user out of its own files.

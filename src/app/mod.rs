@@ -180,6 +180,12 @@ impl App {
         self.services.registry.store().wait_failed().await;
     }
 
+    /// Returns once the data volume, which took no writes at the start, takes them; a fresh process can then
+    /// use it (DK-10).
+    pub async fn wait_writable(&self) {
+        self.services.registry.store().wait_writable().await;
+    }
+
     /// Returns once a superuser has asked for the end of the process.
     pub async fn end_asked(&self) {
         self.api.end_asked().await;

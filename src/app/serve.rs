@@ -1,7 +1,8 @@
 //! The life of a serving process: start, signals, end.
 //!
 //! SIGTERM, SIGINT and a superuser's word end it in order, a second signal at once; SIGHUP reads the configuration again; a
-//! store that has failed ends it with 1, because only a fresh process can trust its file again.
+//! store that has failed ends it with 1, because only a fresh process can trust its file again. So does a data
+//! volume that took no writes at the start and takes them now, because only a fresh process can use it.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,6 +36,8 @@ enum End {
     /// A superuser asked for it.
     Asked,
     StoreFailed,
+    /// The data volume was read-only at the start, and is no more.
+    Writable,
 }
 
 /// What a signal means.
@@ -112,6 +115,7 @@ async fn live(app: &App, given: &Given, signals: &mut Signals, notifier: &Notifi
             told = signals.next() => told,
             () = app.wait_failed() => return End::StoreFailed,
             () = app.end_asked() => return End::Asked,
+            () = app.wait_writable() => return End::Writable,
             () = &mut watchdog => continue,
         };
         match told {
@@ -134,6 +138,7 @@ async fn finish(app: App, end: End, signals: &mut Signals) -> Result<(), Error> 
             tracing::info!("ending; running requests may finish, a second signal cuts them")
         }
         End::StoreFailed => tracing::error!("ending: the store has failed"),
+        End::Writable => tracing::info!("ending: the data volume takes writes again"),
     }
     let hasten = app.hasten();
     if matches!(end, End::StoreFailed) {
@@ -153,6 +158,10 @@ async fn finish(app: App, end: End, signals: &mut Signals) -> Result<(), Error> 
         End::Signal | End::Asked => Ok(()),
         End::StoreFailed => Err(Error::Refused(
             "the store has failed; see the log".to_owned(),
+        )),
+        End::Writable => Err(Error::Refused(
+            "the data volume was read-only and takes writes again: start once more to use it"
+                .to_owned(),
         )),
     }
 }

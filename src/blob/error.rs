@@ -23,6 +23,14 @@ pub enum Error {
         /// On which file or folder.
         path: PathBuf,
     },
+    /// The volume takes no writes (EROFS).
+    #[error("cannot {act} {}: the volume is read-only", path.display())]
+    ReadOnly {
+        /// What was tried, as a verb.
+        act: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+    },
     /// The operating system refused a file operation.
     #[error("cannot {act} {}", path.display())]
     Io {
@@ -107,6 +115,7 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::NoSpace { act, path }
             }
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { act, path },
             _ => Self::Io {
                 act,
                 path,
@@ -115,9 +124,9 @@ impl Error {
         }
     }
 
-    /// Whether room on the volume would have helped.
-    pub fn is_no_space(&self) -> bool {
-        matches!(self, Self::NoSpace { .. })
+    /// Whether the volume has no room for the bytes, or takes none at all: they can still be passed on.
+    pub const fn is_unkept(&self) -> bool {
+        matches!(self, Self::NoSpace { .. } | Self::ReadOnly { .. })
     }
 
     /// Whether bytes at rest are damaged: quarantine the blob and fetch it anew (DK-06).
@@ -149,10 +158,12 @@ mod tests {
     #[test]
     fn a_full_volume_is_told_from_a_broken_one() {
         let error = |errno: rustix::io::Errno| Error::io("read", Path::new("x"), errno);
-        assert!(error(rustix::io::Errno::NOSPC).is_no_space());
-        assert!(error(rustix::io::Errno::DQUOT).is_no_space());
+        assert!(error(rustix::io::Errno::NOSPC).is_unkept());
+        assert!(error(rustix::io::Errno::DQUOT).is_unkept());
+        assert!(error(rustix::io::Errno::ROFS).is_unkept());
+        assert!(!error(rustix::io::Errno::ROFS).is_damage());
         assert!(error(rustix::io::Errno::IO).is_damage());
-        assert!(!error(rustix::io::Errno::IO).is_no_space());
+        assert!(!error(rustix::io::Errno::IO).is_unkept());
         assert!(!error(rustix::io::Errno::MFILE).is_damage());
     }
 }

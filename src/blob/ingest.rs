@@ -230,9 +230,10 @@ impl Sink {
 pub(super) fn failure_kind(error: &Error) -> PartialFailureKind {
     match error {
         Error::DigestMismatch { .. } | Error::LengthMismatch { .. } => PartialFailureKind::Mismatch,
-        Error::NoSpace { .. } | Error::Io { .. } | Error::Truncated { .. } => {
-            PartialFailureKind::Storage
-        }
+        Error::NoSpace { .. }
+        | Error::ReadOnly { .. }
+        | Error::Io { .. }
+        | Error::Truncated { .. } => PartialFailureKind::Storage,
         _ => PartialFailureKind::GivenUp,
     }
 }

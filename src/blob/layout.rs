@@ -75,18 +75,27 @@ impl Layout {
             .mode(0o700)
             .create(root)
             .map_err(|error| Error::io("create", root, error))?;
+        match layout.furnish() {
+            // What is there can be read (DK-10); what is missing holds nothing.
+            Err(Error::ReadOnly { .. }) => Ok(layout),
+            furnished => furnished.map(|()| layout),
+        }
+    }
+
+    /// Makes the folders that are missing, and empties `tmp/`.
+    fn furnish(&self) -> Result<(), Error> {
         for name in ["blobs", "partial", "uploads", "quarantine", "tmp"] {
-            disk::make_dir(&root.join(name))?;
+            disk::make_dir(&self.root.join(name))?;
         }
         for algorithm in ALGORITHMS {
-            disk::make_dir(&layout.algorithm(algorithm))?;
+            disk::make_dir(&self.algorithm(algorithm))?;
         }
-        disk::sync_dir(&root.join("blobs"))?;
-        disk::sync_dir(root)?;
-        for left in list(&root.join("tmp"))? {
+        disk::sync_dir(&self.root.join("blobs"))?;
+        disk::sync_dir(&self.root)?;
+        for left in list(&self.root.join("tmp"))? {
             disk::unlink(&left)?;
         }
-        Ok(layout)
+        Ok(())
     }
 
     pub(super) fn root(&self) -> &Path {

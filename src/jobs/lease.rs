@@ -68,6 +68,11 @@ impl Queue {
         Ok(queue)
     }
 
+    /// Whether a job could be claimed, and what comes of it noted (DK-10).
+    pub(super) fn takes_writes(&self) -> bool {
+        self.0.store.takes_writes()
+    }
+
     /// The time of the queue.
     pub(super) fn now(&self) -> Timestamp {
         let now = self.0.clock.now();

@@ -11,6 +11,9 @@ use crate::model::{NamespaceId, RepositoryId};
 impl Rounds {
     /// Puts mirrors that are due on the queue, and has it looked at if there are any.
     pub(super) async fn queue_mirrors(&self, wake: &Notify) {
+        if !self.may_write() {
+            return;
+        }
         match self.mirror.queue_due().await {
             Ok(0) => {}
             Ok(_) => wake.notify_one(),

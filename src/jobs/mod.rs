@@ -290,6 +290,7 @@ async fn work(rounds: Rounds, upkeep: run::Pace, mirrors: run::Pace) {
     let queue = loop {
         match lease::Queue::open(store.clone(), clock.clone()).await {
             Ok(queue) => break queue,
+            Err(_) if !store.takes_writes() => {}
             Err(error) => tracing::warn!(%error, "the queue of jobs could not be opened"),
         }
         tokio::time::sleep(upkeep.poll).await;

@@ -32,8 +32,17 @@ pub struct Rounds {
 }
 
 impl Rounds {
+    /// Whether there is a use in trying to write: a volume that takes none has been told of already, and what
+    /// was noted waits in memory (DK-10).
+    pub(super) fn may_write(&self) -> bool {
+        self.registry.store().takes_writes()
+    }
+
     /// Writes last-used times, of content and of accounts, and validations.
     pub async fn flush(&self) {
+        if !self.may_write() {
+            return;
+        }
         if let Err(error) = self.registry.flush_recency().await {
             tracing::warn!(%error, "last-used times could not be written");
         }
@@ -44,6 +53,9 @@ impl Rounds {
 
     /// Writes pulls, logins and failures into the usage log.
     pub async fn write_noted(&self) {
+        if !self.may_write() {
+            return;
+        }
         if let Err(error) = self.audit.flush().await {
             tracing::warn!(%error, "the usage log could not be written");
         }
@@ -75,6 +87,9 @@ impl Rounds {
     /// Makes room where the disk is under its reserve or an organisation over its quota, and ahead of need
     /// where they come near; returns the bytes it freed.
     pub async fn relieve(&self) -> u64 {
+        if !self.may_write() {
+            return 0;
+        }
         match self.relieve_all().await {
             Ok(0) => 0,
             Ok(freed) => {
@@ -134,7 +149,7 @@ impl Rounds {
 
     /// Removes what local repositories no longer need, and uploads that nobody goes on with.
     pub async fn collect(self) {
-        if !self.registry.rules().may_collect {
+        if !self.registry.rules().may_collect || !self.may_write() {
             return;
         }
         self.purge().await;
@@ -195,6 +210,9 @@ impl Rounds {
 
     /// Has the collector look at what it was not told of: there should be nothing.
     pub async fn recall_forgotten(self) {
+        if !self.may_write() {
+            return;
+        }
         match self.registry.recall_forgotten().await {
             Ok(0) => {}
             Ok(forgotten) => tracing::warn!(forgotten, "found content that nothing needs"),
@@ -204,6 +222,9 @@ impl Rounds {
 
     /// Reads everything back and compares it with its digest (DK-07, DK-08).
     pub async fn scrub(self) {
+        if !self.may_write() {
+            return;
+        }
         match self.registry.scrub(self.scrub_pace, |_| {}).await {
             Ok(report) => tracing::info!(
                 blobs = report.blobs,
@@ -221,6 +242,9 @@ impl Rounds {
     /// Replaces the key that tokens are signed with when it has served its time, and removes keys of
     /// services that are over.
     pub async fn rotate_keys(self) {
+        if !self.may_write() {
+            return;
+        }
         if let Err(error) = self.auth.rotate_if_due().await {
             tracing::warn!(%error, "the signing key could not be replaced");
         }
@@ -236,6 +260,9 @@ impl Rounds {
 
     /// Removes files that no row names (CR-07).
     pub async fn sweep(self) {
+        if !self.may_write() {
+            return;
+        }
         match self.proxy.sweep().await {
             Ok(report) => tracing::info!(
                 examined = report.examined,

@@ -354,7 +354,7 @@ impl Proxy {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             // It is here, and does not fit into this organisation's account: read, not linked.
-            Err(error) if error.is_no_room() => {
+            Err(error) if error.is_unkept() => {
                 let file = self.registry().unlinked_blob(digest).await?;
                 return Ok(file.map(|file| held(file, CacheStatus::of(Outcome::Uncached))));
             }
@@ -453,15 +453,18 @@ impl Proxy {
         let Some(file) = registry.unlinked_blob(digest).await? else {
             return Ok(None);
         };
-        let repository = registry
-            .ensure_repository(source.organization, &source.name)
-            .await?;
-        let placed = Placed {
-            namespace: source.organization,
-            repository,
+        let linked = async {
+            let repository = registry
+                .ensure_repository(source.organization, &source.name)
+                .await?;
+            let placed = Placed {
+                namespace: source.organization,
+                repository,
+            };
+            registry.link_held_blob(&placed, *digest).await
         };
-        match registry.link_held_blob(&placed, *digest).await {
-            Err(error) if !error.is_no_room() => Err(error.into()),
+        match linked.await {
+            Err(error) if !error.is_unkept() => Err(error.into()),
             _ => Ok(Some(file)),
         }
     }

@@ -78,7 +78,8 @@ pub(super) type Fetched = Result<(Arc<HeldManifest>, Kept), Error>;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kept {
     Stored,
-    NoRoom,
+    /// There was no room, or the volume takes no writes.
+    PassedOn,
 }
 
 /// Tags learned from a HEAD, to be set when their manifest is fetched by digest.
@@ -176,10 +177,16 @@ impl Proxy {
                 .await?
                 .is_some()
         {
-            self.registry()
+            let moved = self
+                .registry()
                 .move_tag(repository, digest, tag.clone())
-                .await?;
-            return Ok(None);
+                .await;
+            match moved {
+                Ok(()) => return Ok(None),
+                // Upstream's word will do for an answer.
+                Err(error) if error.is_unkept() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         if media_type.is_generic() {
             return Ok(None);
@@ -364,7 +371,7 @@ impl Proxy {
         let (fetched, role) = self.inner.manifests.join(wanted, fetch).await;
         let (manifest, kept) = fetched.ok_or(Error::Abandoned)??;
         let outcome = match (kept, role) {
-            (Kept::NoRoom, _) => Outcome::Uncached,
+            (Kept::PassedOn, _) => Outcome::Uncached,
             (Kept::Stored, Role::Leader) => Outcome::Miss,
             (Kept::Stored, Role::Follower) => Outcome::Joined,
         };
@@ -431,17 +438,24 @@ impl Proxy {
             metrics.fetched.inc_by(raw.bytes.len() as u64);
         }
         let registry = self.registry();
-        let repository = registry
-            .ensure_repository(source.organization, &source.name)
-            .await?;
-        let placed = Placed {
-            namespace: source.organization,
-            repository,
-        };
         self.forget_absent(source, &Reference::Digest(raw.digest));
         if let Some(tag) = &tag {
             self.forget_absent(source, &Reference::Tag(tag.clone()));
         }
+        let repository = registry
+            .ensure_repository(source.organization, &source.name)
+            .await;
+        let placed = match repository {
+            Ok(repository) => Placed {
+                namespace: source.organization,
+                repository,
+            },
+            // There is no such repository, and its id is nobody's.
+            Err(error) if error.is_unkept() => {
+                return Ok(pass_on(source, RepositoryId(0), raw, &error));
+            }
+            Err(error) => return Err(error.into()),
+        };
         match registry
             .ingest_manifest(&placed, raw.clone(), &manifest, tag)
             .await
@@ -450,23 +464,7 @@ impl Proxy {
                 self.prefetch(source, &manifest);
                 Ok((held, Kept::Stored))
             }
-            Err(error) if error.is_no_room() => {
-                tracing::warn!(
-                    organization.name = %source.organization(),
-                    manifest.digest = %raw.digest,
-                    "no room for a manifest, it is passed on: {error}"
-                );
-                let Placed {
-                    namespace,
-                    repository,
-                } = placed;
-                let unit = Unit {
-                    namespace,
-                    repository,
-                    digest: raw.digest,
-                };
-                Ok((Arc::new(HeldManifest::new(raw, unit)), Kept::NoRoom))
-            }
+            Err(error) if error.is_unkept() => Ok(pass_on(source, placed.repository, raw, &error)),
             Err(error) => Err(error.into()),
         }
     }
@@ -514,6 +512,26 @@ impl Proxy {
             .is_some_and(|cache| cache.rule.credentials.is_some());
         Error::from_upstream(error, Asked::Manifest, organization, has_account)
     }
+}
+
+/// A manifest that is answered with, and not kept.
+fn pass_on(
+    source: &Source,
+    repository: RepositoryId,
+    raw: RawManifest,
+    error: &registry::Error,
+) -> (Arc<HeldManifest>, Kept) {
+    tracing::warn!(
+        organization.name = %source.organization(),
+        manifest.digest = %raw.digest,
+        "a manifest cannot be kept, it is passed on: {error}"
+    );
+    let unit = Unit {
+        namespace: source.organization,
+        repository,
+        digest: raw.digest,
+    };
+    (Arc::new(HeldManifest::new(raw, unit)), Kept::PassedOn)
 }
 
 /// What a validation came to, as far as an asker needs to know.

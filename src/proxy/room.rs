@@ -111,7 +111,7 @@ impl Run {
             _ => ledger.nothing(organization),
         };
         let reserved = match self.is_of_an_image_too_large() {
-            true => Err(Ended::NoRoom),
+            true => Err(Ended::Unkept),
             false => {
                 self.cover(&mut reservation, self.order.expected.unwrap_or(0))
                     .await
@@ -140,7 +140,7 @@ impl Run {
         let (registry, units) = (self.proxy.registry(), &self.order.units);
         match registry.cover(reservation, total, units).await {
             Err(error)
-                if error.is_no_room() && self.proxy.drop_parked(Duration::ZERO).await? > 0 =>
+                if error.is_unkept() && self.proxy.drop_parked(Duration::ZERO).await? > 0 =>
             {
                 Ok(registry.cover(reservation, total, units).await?)
             }

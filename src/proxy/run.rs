@@ -52,7 +52,7 @@ impl Drop for Listed {
 
 /// Why a fill ended without its blob.
 pub(super) enum Ended {
-    NoRoom,
+    Unkept,
     Upstream(upstream::Error),
     Failed(Error),
     /// Its bytes are kept; another pull goes on with them.
@@ -61,8 +61,8 @@ pub(super) enum Ended {
 
 impl From<blob::Error> for Ended {
     fn from(error: blob::Error) -> Self {
-        if error.is_no_space() {
-            Self::NoRoom
+        if error.is_unkept() {
+            Self::Unkept
         } else {
             Self::Failed(error.into())
         }
@@ -71,8 +71,8 @@ impl From<blob::Error> for Ended {
 
 impl From<crate::registry::Error> for Ended {
     fn from(error: crate::registry::Error) -> Self {
-        if error.is_no_room() {
-            Self::NoRoom
+        if error.is_unkept() {
+            Self::Unkept
         } else {
             Self::Failed(error.into())
         }
@@ -91,7 +91,7 @@ impl Run {
         drop(listed);
         let stage = match result {
             Ok(()) => return,
-            Err(Ended::NoRoom) => Stage::Uncached,
+            Err(Ended::Unkept) => Stage::Uncached,
             Err(Ended::Upstream(error)) => Stage::Failed(self.refused(&error)),
             Err(Ended::Failed(error)) => Stage::Failed(error),
             Err(Ended::Paused(_)) => Stage::Failed(Error::Abandoned),
@@ -151,12 +151,12 @@ impl Run {
     /// Ends the file for its readers; bytes that can be gone on with are kept, and stay accounted for.
     async fn give_up(&self, ended: &Ended, writer: PartialWriter, mut reservation: Reservation) {
         let (keep, reason) = match ended {
-            Ended::NoRoom => (Keep::Nothing, "no room".to_owned()),
+            Ended::Unkept => (Keep::Nothing, "it cannot be kept".to_owned()),
             Ended::Upstream(error) => (Keep::Bytes, error.to_string()),
             Ended::Failed(error) => (Keep::Nothing, error.to_string()),
             Ended::Paused(reason) => (Keep::Bytes, (*reason).to_owned()),
         };
-        if matches!(ended, Ended::NoRoom) {
+        if matches!(ended, Ended::Unkept) {
             self.fill.lose_room();
         }
         let len = writer.len();

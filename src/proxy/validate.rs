@@ -222,6 +222,8 @@ impl Check {
                     .await
                 {
                     Ok(()) => Checked::Moved(manifest),
+                    // It is here, and only the tag cannot be told of it.
+                    Err(error) if error.is_unkept() => Checked::Moved(manifest),
                     Err(error) => store_failed(&error),
                 };
             }

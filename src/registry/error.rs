@@ -80,12 +80,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether there was no room, in an account or on the disk: content can still be passed on.
-    pub const fn is_no_room(&self) -> bool {
-        matches!(
-            self,
-            Self::NoRoom(_) | Self::QuotaExceeded | Self::Blob(blob::Error::NoSpace { .. })
-        )
+    /// Whether content cannot be kept, for want of room in an account or on the disk, or because the volume
+    /// takes no writes: it can still be passed on.
+    pub const fn is_unkept(&self) -> bool {
+        match self {
+            Self::NoRoom(_) | Self::QuotaExceeded | Self::Store(store::Error::ReadOnly) => true,
+            Self::Blob(error) => error.is_unkept(),
+            _ => false,
+        }
     }
 }
 

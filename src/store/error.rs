@@ -47,6 +47,9 @@ pub enum Error {
     /// So much waits to be written that there was no place for more in time (DK-11); nothing was done.
     #[error("too much waits to be written, try again later")]
     Busy,
+    /// The volume takes no writes (DK-10); nothing was done, and what is held can be read.
+    #[error("the data volume is read-only: nothing can be changed until it takes writes again")]
+    ReadOnly,
     /// A metric of the store is registered already.
     #[error("the store's metrics cannot be registered")]
     Metrics(#[source] Arc<prometheus::Error>),
@@ -54,8 +57,8 @@ pub enum Error {
 
 impl Error {
     /// Whether trying again later is all there is to do.
-    pub const fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy)
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Busy | Self::ReadOnly)
     }
 
     /// The error of `path`, which redb would not open.

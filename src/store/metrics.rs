@@ -10,6 +10,7 @@ pub(super) struct Metrics {
     pub(super) queued_writes: IntGauge,
     pub(super) panics: IntCounter,
     pub(super) failed: IntGauge,
+    pub(super) read_only: IntGauge,
 }
 
 impl Metrics {
@@ -41,12 +42,17 @@ impl Metrics {
                 "entrepot_store_failed",
                 "1 after a storage failure: the store takes no more writes",
             )?,
+            read_only: IntGauge::new(
+                "entrepot_store_read_only",
+                "1 while the data volume takes no writes: what is held is served, the rest refused",
+            )?,
         };
         registry.register(Box::new(metrics.commit_seconds.clone()))?;
         registry.register(Box::new(metrics.batch_writes.clone()))?;
         registry.register(Box::new(metrics.queued_writes.clone()))?;
         registry.register(Box::new(metrics.panics.clone()))?;
         registry.register(Box::new(metrics.failed.clone()))?;
+        registry.register(Box::new(metrics.read_only.clone()))?;
         Ok(metrics)
     }
 }

@@ -14,7 +14,8 @@
 //! or nothing. Bytes of blobs are durable before the row that names them is written, and unlinked
 //! after the row is gone: that order is the caller's to keep.
 //!
-//! The first failure of the disk is final ([`Store::failed`]): nothing is retried.
+//! The first failure of the disk is final ([`Store::failed`]): nothing is retried. A volume that takes no
+//! writes is no failure: reads go on, and writes are refused until it takes them again ([`Error::ReadOnly`]).
 //!
 //! `tables` draws every table, `keys` and `codec` own every byte, one file a noun has its verbs.
 
@@ -41,6 +42,7 @@ mod oauth_applications;
 mod oauth_assignments;
 mod oauth_tokens;
 mod open;
+mod overlay;
 mod permissions;
 mod prototypes;
 mod proxy_caches;
@@ -65,6 +67,7 @@ mod txn;
 mod upgrade;
 mod usage;
 mod users;
+mod volume;
 mod writer;
 
 #[cfg(test)]
@@ -117,8 +120,10 @@ pub use users::Users;
 
 use health::Health;
 use metrics::Metrics;
+use open::Opened;
 use room::Room;
-use writer::Writer;
+use volume::Volume;
+use writer::{Batches, Writer};
 
 /// Most rows that a page of a listing should ask for: what one visit to the blocking pool reads.
 pub const PAGE_ROWS: usize = 1_000;
@@ -140,6 +145,7 @@ struct Inner {
     writer: Writer,
     database: Arc<Database>,
     health: Arc<Health>,
+    volume: Arc<Volume>,
     // Last: its end tells that the file is closed.
     open: watch::Sender<()>,
 }
@@ -151,26 +157,46 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::InUse`] if it is open already, [`Error::NewerSchema`] if a newer release wrote it
-    /// (nothing is changed then), [`Error::Open`] if it is no store.
+    /// (nothing is changed then), [`Error::Open`] if it is no store, or one of an older schema on a volume
+    /// that takes no writes.
     pub fn open(
         path: &Path,
         options: &Options,
         metrics: &prometheus::Registry,
     ) -> Result<Self, Error> {
         let metrics = Metrics::new(metrics).map_err(|error| Error::Metrics(Arc::new(error)))?;
-        Self::start(path, open::database(path, options.cache_bytes)?, metrics)
+        let gauge = metrics.read_only.clone();
+        match open::database(path, options.cache_bytes)? {
+            Opened::ForWriting(database) => {
+                Self::start(path, database, Volume::writable(path, gauge), metrics)
+            }
+            Opened::InMemory(database) => {
+                Self::start(path, database, Volume::overlaid(path, gauge), metrics)
+            }
+        }
     }
 
-    fn start(path: &Path, database: Database, metrics: Metrics) -> Result<Self, Error> {
-        let database = Arc::new(database);
+    fn start(
+        path: &Path,
+        database: Database,
+        volume: Volume,
+        metrics: Metrics,
+    ) -> Result<Self, Error> {
+        let (database, volume) = (Arc::new(database), Arc::new(volume));
         let health = Arc::new(Health::new(metrics.failed.clone()));
-        let room = Room::take(path);
-        let writer = Writer::start(Arc::clone(&database), Arc::clone(&health), metrics, room)
-            .map_err(|error| Error::file(path, error))?;
+        let batches = Batches {
+            database: Arc::clone(&database),
+            health: Arc::clone(&health),
+            volume: Arc::clone(&volume),
+            room: Room::take(path),
+            metrics,
+        };
+        let writer = Writer::start(batches).map_err(|error| Error::file(path, error))?;
         Ok(Self(Arc::new(Inner {
             writer,
             database,
             health,
+            volume,
             open: watch::Sender::new(()),
         })))
     }
@@ -242,7 +268,8 @@ impl Store {
     ///
     /// # Errors
     /// What `f` returns; [`Error::Panicked`] if it panicked; [`Error::Failed`] if the disk fails or
-    /// has failed, and then it is unknown until the next opening whether the write took place.
+    /// has failed, and then it is unknown until the next opening whether the write took place;
+    /// [`Error::ReadOnly`] if it would change anything and the volume takes no writes.
     ///
     /// # Cancel safety
     /// Dropped while it waits for a place in the queue, `f` does not run. Dropped later, `f` runs and
@@ -265,6 +292,24 @@ impl Store {
         let mut open = self.0.open.subscribe();
         // Nothing is ever sent: the wait ends when the sender goes.
         async move { while open.changed().await.is_ok() {} }
+    }
+
+    /// Asks the volume whether it takes writes now; a system call.
+    pub fn takes_writes(&self) -> bool {
+        self.0.volume.check().is_ok()
+    }
+
+    /// Has a store that was opened on a volume that takes no writes stay as it is from here on. Until then
+    /// its changes are kept in memory, up to 64 MiB of them, for the start of a process to settle what it
+    /// needs; they are gone with it. Any other store goes on as before.
+    pub fn seal(&self) {
+        self.0.volume.seal();
+    }
+
+    /// Returns once a store that was opened on a volume that took no writes could be opened for them, which
+    /// takes a fresh process; never for any other.
+    pub async fn wait_writable(&self) {
+        self.0.volume.wait_writable().await;
     }
 
     /// Whether the disk has failed: every later write is refused, and the process should end.

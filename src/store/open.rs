@@ -4,6 +4,9 @@
 //! that a crash at any moment leaves either no store or a whole one (CR-04), and of two processes
 //! that start at once one wins. What the schema of an existing file is, is found out by opening it
 //! for reading first, so that a file of a newer release stays as it is, byte for byte.
+//!
+//! On a volume that takes no writes the file is opened under an overlay (DK-10), if its schema is this
+//! release's: a store is not brought up to date in memory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,7 +18,9 @@ use redb::{Builder, Database, DatabaseError};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Error, migrate};
+use super::migrate::SCHEMA;
+use super::overlay::Overlay;
+use super::{Error, migrate, volume};
 
 /// Half a second in all.
 const TRIES: u32 = 10;
@@ -24,8 +29,25 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 /// Enough to look at a handful of rows.
 const PEEK_CACHE_BYTES: usize = 1 << 20;
 
+/// An opened file.
+pub(super) enum Opened {
+    ForWriting(Database),
+    /// The volume takes no writes: changes are kept in memory.
+    InMemory(Database),
+}
+
+/// What is said of a file of an older schema that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it was written by an older release (schema {found}, this one has {SCHEMA}), and cannot be brought up to \
+     date on a read-only volume: mount it for writing, or run that release"
+)]
+struct Outdated {
+    found: u64,
+}
+
 /// Opens the store at `path`, which is made if there is none.
-pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
+pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Opened, Error> {
     if !path
         .try_exists()
         .map_err(|error| Error::file(path, error))?
@@ -33,6 +55,9 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Erro
         create(path)?;
     }
     refuse_newer(path)?;
+    if volume::takes_none(path) {
+        return overlaid(path, cache_bytes).map(Opened::InMemory);
+    }
     let database = patiently(|| builder(cache_bytes).open(path));
     let database = database.map_err(|error| Error::opening(path, error))?;
     migrate::upgrade(path, &database)?;
@@ -40,6 +65,19 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Database, Erro
     if let Err(error) = remove_unfinished(path) {
         tracing::warn!(%error, "cannot remove an unfinished store");
     }
+    Ok(Opened::ForWriting(database))
+}
+
+/// Opens the file as it is, with changes in memory.
+pub(super) fn overlaid(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
+    let overlay = Overlay::open(path).map_err(|error| Error::file(path, error))?;
+    let database = builder(cache_bytes).create_with_backend(overlay);
+    let database = database.map_err(|error| Error::opening(path, error))?;
+    match migrate::check(path, &database)? {
+        SCHEMA => {}
+        found => return Err(Error::file(path, Outdated { found })),
+    }
+    migrate::upgrade(path, &database)?;
     Ok(database)
 }
 

@@ -24,6 +24,7 @@ use super::health::Health;
 use super::metrics::Metrics;
 use super::room::Room;
 use super::txn::{Hook, ReadTx, WriteTx};
+use super::volume::Volume;
 
 /// Most writes that share a commit.
 const BATCH_WRITES: usize = 256;
@@ -49,19 +50,9 @@ pub(super) struct Writer {
 impl Writer {
     /// # Errors
     /// If the system has no thread to give.
-    pub(super) fn start(
-        database: Arc<Database>,
-        health: Arc<Health>,
-        metrics: Metrics,
-        room: Room,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(batches: Batches) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let batches = Batches {
-            database,
-            health,
-            metrics: metrics.clone(),
-            room,
-        };
+        let metrics = batches.metrics.clone();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || batches.serve(receiver))?;
@@ -159,11 +150,12 @@ where
 }
 
 /// The thread's side.
-struct Batches {
-    database: Arc<Database>,
-    health: Arc<Health>,
-    metrics: Metrics,
-    room: Room,
+pub(super) struct Batches {
+    pub(super) database: Arc<Database>,
+    pub(super) health: Arc<Health>,
+    pub(super) volume: Arc<Volume>,
+    pub(super) metrics: Metrics,
+    pub(super) room: Room,
 }
 
 impl Batches {
@@ -244,6 +236,8 @@ impl Batches {
         if changes.is_empty() {
             return Ok(());
         }
+        // Redb must not hear of it: what it is refused it takes for a failure.
+        self.volume.check()?;
         let _timer = self.metrics.commit_seconds.start_timer();
         // Unwind safety: after a panic nothing of this database is written any more.
         match catch_unwind(AssertUnwindSafe(|| apply(&self.database, changes))) {

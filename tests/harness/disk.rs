@@ -2,7 +2,8 @@
 //!
 //! [`Disk::cut`] stops the file system where it stands, its journal unwritten: what was not synced is gone
 //! when it is mounted again, as after a power cut, which no kill can show. Only root may mount; where the
-//! test may not, or has no ext4, it says so and ends early.
+//! test may not, or has no ext4, it says so and ends early. [`Disk::fail`] lets it find an error, after which it
+//! takes no more writes, and [`Disk::mend`] looks it over.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -61,14 +62,54 @@ impl Disk {
         unsafe { ioctl(&folder, request) }.unwrap();
     }
 
-    /// Turns it on again, once nobody has it open any more.
-    pub(crate) async fn turn_on(&self) {
+    /// Lets the file system find an error: from here on it refuses every write, until it was looked over.
+    pub(crate) fn fail(&self) {
+        assert!(self.remount("errors=remount-ro"));
+        let device = self.device();
+        let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
+        fs::write(trigger, "a test\n").unwrap();
+    }
+
+    /// The loop device under it, by its name in the kernel.
+    fn device(&self) -> String {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let path = self.path.to_str().unwrap();
+        let mount = mounts
+            .lines()
+            .find(|line| line.split(' ').nth(1) == Some(path));
+        let device = mount.and_then(|line| line.strip_prefix("/dev/")?.split(' ').next());
+        device.expect("it is mounted").to_owned()
+    }
+
+    /// Has it looked over and mounted again, once nobody has it open any more.
+    pub(crate) async fn mend(&self) {
+        self.unmounted().await;
+        // 1 says that errors were corrected.
+        let mut check = Command::new("e2fsck");
+        let checked = check.arg("-fy").arg(&self.image).output().unwrap();
+        assert!(matches!(checked.status.code(), Some(0 | 1)), "{checked:?}");
+        assert!(self.mount_again(), "the disk can be mounted again");
+    }
+
+    /// Mounts it otherwise: `ro` for reading only, `rw`; whether that could be done.
+    pub(crate) fn remount(&self, how: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount.arg("-o").arg(format!("remount,{how}"));
+        run(mount.arg(&self.path))
+    }
+
+    async fn unmounted(&self) {
         soon("the end of all who use the disk", async {
             while !run(Command::new("umount").arg(&self.path)) {
                 tokio::task::yield_now().await;
             }
         })
         .await;
+    }
+
+    /// Turns it on again, once nobody has it open any more.
+    pub(crate) async fn turn_on(&self) {
+        self.unmounted().await;
         assert!(self.mount_again(), "the disk can be mounted again");
     }
 }

@@ -10,6 +10,7 @@ mod push_faults;
 mod push_load;
 mod push_recovery;
 mod push_resume;
+mod read_only;
 mod reload;
 mod restart;
 mod slow_disk;

@@ -63,7 +63,7 @@ async fn draw(pusher: Pusher, mut chance: Chance) -> usize {
     }
 }
 
-async fn draw_one(pusher: &Pusher, tag: &str) -> Result<bool, Cut> {
+pub(super) async fn draw_one(pusher: &Pusher, tag: &str) -> Result<bool, Cut> {
     let path = |what: &str| format!("/v2/docker.io/library/app/{what}");
     let manifest = pusher.get(&path(&format!("manifests/{tag}"))).await?;
     if manifest.status >= 500 {

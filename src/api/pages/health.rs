@@ -179,10 +179,11 @@ async fn store_answers(state: &State) -> bool {
     !state.registry.store().failed() && matches!(listed, Ok(Ok(_)))
 }
 
-/// Whether the data directory can be read and written, and has taken every sync so far (DK-05).
+/// Whether the data directory can be read and written, and has taken every sync so far (DK-05, DK-10).
 fn is_storage_usable(state: &State) -> bool {
     let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     rustix::fs::access(&state.site.load().data_dir, access).is_ok()
+        && state.registry.store().takes_writes()
         && state.registry.blobs().disk().is_ok()
         && !state.registry.blobs().is_degraded()
 }

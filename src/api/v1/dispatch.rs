@@ -94,6 +94,9 @@ impl Arrival<'_> {
         if !is_read && closed == Some(Closed::ReadOnly) {
             return Err(ApiError::ReadOnly);
         }
+        if !is_read && !self.state.registry.store().takes_writes() {
+            return Err(ApiError::Unavailable);
+        }
         self.check_browser(is_read)?;
         let caller = self.caller().await?;
         let is_api = row.pattern.starts_with("/api/");

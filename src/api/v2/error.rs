@@ -14,7 +14,7 @@ use super::READ;
 use crate::api::headers;
 use crate::http::{RequestId, Response, response};
 use crate::oci::{EndpointError, ErrorCode, upload_progress};
-use crate::{auth, blob, proxy, registry};
+use crate::{auth, blob, proxy, registry, store};
 
 /// When to come again where too much waits to be written (DK-11).
 const AGAIN: Duration = Duration::from_secs(10);
@@ -69,6 +69,12 @@ impl Failure {
 
     fn unavailable(message: &'static str, retry_after: Option<Duration>) -> Self {
         Self::new(ErrorCode::Unavailable, message).retry_after(retry_after)
+    }
+
+    /// The data volume takes no writes (DK-10).
+    pub(super) fn read_only() -> Self {
+        let message = "the registry's data volume is read-only: nothing can be pushed for now";
+        Self::unavailable(message, Some(AGAIN))
     }
 
     pub(super) const fn with_status(mut self, status: StatusCode) -> Self {
@@ -227,9 +233,10 @@ impl From<registry::Error> for Failure {
                 tracing::error!(%error, "an upload cannot begin");
                 Self::unavailable("an upload cannot begin", None)
             }
+            E::Store(store::Error::ReadOnly) => Self::read_only(),
             E::Store(error) => {
                 tracing::error!(%error, "the store did not answer");
-                let again = error.is_busy().then_some(AGAIN);
+                let again = error.is_temporary().then_some(AGAIN);
                 Self::unavailable("the store did not answer", again)
             }
             E::Blob(error) => error.into(),
@@ -249,6 +256,7 @@ impl From<blob::Error> for Failure {
                 return Self::new(ErrorCode::BlobUploadInvalid, message)
                     .with_status(StatusCode::CONFLICT);
             }
+            blob::Error::ReadOnly { .. } => return Self::read_only(),
             blob::Error::NoSpace { .. } => {
                 tracing::error!(%error, "the disk is full");
                 return Self::unavailable("there is no room for the content", None)

@@ -31,6 +31,9 @@ pub(super) fn refuse_closed(
 /// What a registry that is closed to writes says to each, whatever it names: which namespaces there are
 /// is not told by the answer (AZ-11). `None` from one that is open.
 pub(super) fn closed(visit: &Visit<'_>, endpoint: &Endpoint) -> Option<Failure> {
+    if !visit.api.registry.store().takes_writes() {
+        return Some(Failure::read_only());
+    }
     let message = match visit.api.pushes.load().closed? {
         Closed::PushesDisabled => "pushes are switched off (DISABLE_PUSHES)",
         Closed::ReadOnly => "the registry is read-only (REGISTRY_STATE)",

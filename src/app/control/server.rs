@@ -28,21 +28,33 @@ pub(in crate::app) struct Server {
     path: PathBuf,
 }
 
+/// A socket at `path`, in place of one that nobody listens at any more, for its owner alone.
+fn listen(data_dir: &Path, path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (short, _folder) = address(data_dir)?;
+    let listener = UnixListener::bind(&short)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
 impl Server {
     /// Listens in the data directory, whose lock the caller holds: a socket that is there already
-    /// belongs to nobody.
+    /// belongs to nobody. On a volume that takes no writes there is no socket, and commands are not heard.
     pub(in crate::app) fn start(data_dir: &Path, services: Arc<Services>) -> Result<Self, Error> {
         let path = data_dir.join("control.sock");
-        let failed = |source: io::Error| Error::file("listen on", path.clone(), source);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let (short, _folder) = address(data_dir).map_err(failed)?;
-        let listener = UnixListener::bind(&short).map_err(failed)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, services));
+        match listen(data_dir, &path) {
+            Ok(listener) => {
+                task.spawn(accept(listener, services));
+            }
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                tracing::warn!("no control socket: commands cannot reach this server");
+            }
+            Err(error) => return Err(Error::file("listen on", path, error)),
+        }
         Ok(Self { task, path })
     }
 

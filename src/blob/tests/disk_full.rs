@@ -67,7 +67,7 @@ async fn a_full_volume_loses_no_byte_and_keeps_none() {
             break error;
         }
     };
-    assert!(error.is_no_space(), "{error}");
+    assert!(error.is_unkept(), "{error}");
     let rest = writer.take_unwritten().concat();
     let in_file = (writer.len() as usize) - rest.len();
     let prefix = partial.read_prefix(in_file as u64).unwrap();
@@ -92,11 +92,11 @@ async fn finishing_on_a_full_volume_says_so() {
     let (mut writer, partial) = blobs.begin(&Digest::of(&bytes)).await.unwrap();
     writer.append(bytes.clone().into()).await.ok();
     let error = writer.finish().await.unwrap_err();
-    assert!(error.is_no_space(), "{error}");
+    assert!(error.is_unkept(), "{error}");
     assert!(partial.finished().await.is_err());
     assert!(blobs.partials().await.unwrap().is_empty());
     let refused = blobs.insert(&Digest::of(&bytes), &bytes).await;
-    assert!(refused.unwrap_err().is_no_space());
+    assert!(refused.unwrap_err().is_unkept());
     drop(partial);
     closed(&blobs, &Digest::of(&bytes)).await;
     blobs.insert(&Digest::of(b"fits"), b"fits").await.unwrap();
@@ -122,9 +122,9 @@ async fn a_push_to_a_full_volume_leaves_no_byte() {
             break error;
         }
     };
-    assert!(error.is_no_space(), "{error}");
+    assert!(error.is_unkept(), "{error}");
     assert_eq!(blobs.upload_len(&key(1)).await.unwrap(), None);
-    assert!(writer.pause().await.unwrap_err().is_no_space());
+    assert!(writer.pause().await.unwrap_err().is_unkept());
     // A new writer waits for the last descriptor to be closed.
     let writer = soon(blobs.open_upload(&key(1), Algorithm::Sha256)).await;
     assert!(writer.unwrap().is_empty());
@@ -151,14 +151,14 @@ async fn a_volume_without_inodes_is_full() {
             break error;
         }
     };
-    assert!(error.is_no_space() && number < 11, "{error}");
+    assert!(error.is_unkept() && number < 11, "{error}");
     // A partial needs one inode, so the one that the refused content gave back is used up first.
     let (first, _) = blobs.begin(&Digest::of(b"x")).await.unwrap();
     let second = blobs.begin(&Digest::of(b"y")).await;
-    assert!(second.is_err_and(|error| error.is_no_space()));
+    assert!(second.is_err_and(|error| error.is_unkept()));
     let mut upload = blobs.open_upload(&key(1), Algorithm::Sha256).await.unwrap();
     upload.append(b"y"[..].into()).await.ok();
-    assert!(upload.pause().await.unwrap_err().is_no_space());
+    assert!(upload.pause().await.unwrap_err().is_unkept());
     first.fail(Keep::Nothing, "no room").await;
     blobs.begin(&Digest::of(b"y")).await.unwrap();
 }

@@ -18,14 +18,14 @@ async fn a_failed_write_is_the_end_of_the_upload() {
     let mut writer = site.upload(&key(1)).await;
     writer.append(noise(100, 1).into()).await.ok();
     let error = writer.pause().await.unwrap_err();
-    assert!(error.is_no_space(), "{error}");
+    assert!(error.is_unkept(), "{error}");
     assert_eq!(site.blobs.upload_len(&key(1)).await.unwrap(), None);
     assert!(site.upload(&key(1)).await.is_empty());
     symlink("/dev/full", site.upload_path(&key(2))).unwrap();
     let mut writer = site.upload(&key(2)).await;
     writer.append(b"x"[..].into()).await.ok();
     let finished = writer.finish(&Digest::of(b"x")).await;
-    assert!(finished.unwrap_err().is_no_space());
+    assert!(finished.unwrap_err().is_unkept());
     assert_eq!((site.upload_files(), site.blobs.is_degraded()), (0, false));
     assert_eq!(site.blobs.0.metrics.failed_no_space.get(), 2);
 }

@@ -159,7 +159,7 @@ async fn pinned_images_stay_whatever_comes() {
         .reserve(site.namespace, 1, &[])
         .await
         .unwrap_err();
-    assert!(refused.is_no_room(), "{refused}");
+    assert!(refused.is_unkept(), "{refused}");
     assert!(site.holds_all(&placed, &child).await && site.holds_all(&placed, &by_hand).await);
     site.registry
         .pin_tag(placed.repository, &"mine".parse().unwrap(), false)
@@ -510,7 +510,7 @@ async fn a_reader_of_evicted_content_finishes_and_its_bytes_count_until_then() {
         .reserve(namespace, 3000, &[])
         .await
         .unwrap_err();
-    assert!(refused.is_no_room());
+    assert!(refused.is_unkept());
     assert!(!site.files().await.contains(&digest));
     assert_eq!(site.registry.ledger().used(namespace), 4000, "lingering");
     let range = crate::oci::ByteRange {

@@ -68,7 +68,8 @@ fn open_faulty(path: &Path, budget: i64) -> Store {
     let database = Database::builder().create_with_backend(backend).unwrap();
     remaining.store(budget, Ordering::SeqCst);
     let metrics = Metrics::new(&Registry::new()).unwrap();
-    Store::start(path, database, metrics).unwrap()
+    let volume = Volume::writable(path, metrics.read_only.clone());
+    Store::start(path, database, volume, metrics).unwrap()
 }
 
 /// Writes `fact` until the store fails or [`WRITES`] are done; returns the last acknowledged.

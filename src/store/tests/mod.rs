@@ -11,6 +11,7 @@ mod oauth;
 mod opening;
 mod people;
 mod upgrade;
+mod volume;
 mod writes;
 
 use std::path::{Path, PathBuf};

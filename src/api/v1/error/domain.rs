@@ -55,7 +55,7 @@ impl From<accounts::Error> for ApiError {
             | accounts::Error::TokenLimit { .. } => Self::refused(error),
             accounts::Error::SealBroken { .. } => Self::failed(&error),
             accounts::Error::Stopping => Self::Unavailable,
-            accounts::Error::Store(error) if error.is_busy() => Self::unavailable(&error),
+            accounts::Error::Store(error) if error.is_temporary() => Self::unavailable(&error),
             accounts::Error::Store(error) => Self::failed(&error),
         }
     }
@@ -111,7 +111,7 @@ impl From<registry::Error> for ApiError {
             registry::Error::Corrupt { .. }
             | registry::Error::NoRandomness
             | registry::Error::Blob(_) => Self::failed(&error),
-            registry::Error::Store(error) if error.is_busy() => Self::unavailable(&error),
+            registry::Error::Store(error) if error.is_temporary() => Self::unavailable(&error),
             registry::Error::Store(error) => Self::failed(&error),
         }
     }
@@ -143,7 +143,7 @@ impl From<notify::Error> for ApiError {
                 Self::invalid(error)
             }
             notify::Error::NoRandomness => Self::failed(&error),
-            notify::Error::Store(error) if error.is_busy() => Self::unavailable(&error),
+            notify::Error::Store(error) if error.is_temporary() => Self::unavailable(&error),
             notify::Error::Store(error) => Self::failed(&error),
         }
     }

@@ -3,6 +3,7 @@
 mod clients;
 mod delta;
 mod hostile;
+mod media;
 mod policy;
 mod resume;
 mod round;

@@ -60,6 +60,7 @@ impl Tenants {
         };
         tenants.fill_organization().await;
         tenants.fill_repository().await;
+        tenants.fill_mirror().await;
         tenants.fill_bounds().await;
         tenants.fill_account(bob).await;
         tenants
@@ -124,6 +125,28 @@ impl Tenants {
         }
         self.note("manifestref", &json!(digest));
         self.note("tag", &json!("zqsealed"));
+    }
+
+    /// A mirror of a source that wants an account; it does not run before the test has ended.
+    async fn fill_mirror(&mut self) {
+        let post = Method::POST;
+        let body = json!({
+            "namespace": "umbra", "repository": "zqcopy", "visibility": "private", "description": "",
+        });
+        self.made(post.clone(), "/repository", body).await;
+        let password = json!("zq-of-the-source");
+        let body = json!({
+            "external_reference": "127.0.0.1:4/zqfar/app",
+            "external_registry_username": "zqbuyer",
+            "external_registry_password": password,
+            "sync_interval": 86400,
+            "sync_start_date": "2145-01-15T12:00:00Z",
+            "root_rule": {"rule_kind": "tag_glob_csv", "rule_value": ["zqrel-*"]},
+            "robot_username": "umbra+zqdeep",
+        });
+        self.made(post, "/repository/umbra/zqcopy/mirror", body)
+            .await;
+        self.keep(&password);
     }
 
     /// Quotas with a limit, of the organisation and of bob, and policies by which tags end.
@@ -223,6 +246,9 @@ impl Tenants {
         let id = |name: &str| self.ids[name].clone();
         match name {
             "orgname" => home.to_owned(),
+            "repository" if door.path.contains("/mirror") && home == "umbra" => {
+                "umbra/zqcopy".to_owned()
+            }
             "repository" if of_user || home == "umbra" => "umbra/zqvault".to_owned(),
             "repository" => "acme/app".to_owned(),
             "policy_uuid" if is_pruning && of_repository => id("repository prune policy"),
@@ -272,6 +298,7 @@ impl Tenants {
             "/repository/umbra/zqvault/permissions/team/".to_owned(),
             "/repository/umbra/zqvault/immutabilitypolicy/".to_owned(),
             "/repository/umbra/zqvault/autoprunepolicy/".to_owned(),
+            "/repository/umbra/zqcopy/mirror".to_owned(),
             "/user/".to_owned(),
             "/user/quota".to_owned(),
             "/user/autoprunepolicy/".to_owned(),

@@ -12,6 +12,7 @@ mod many;
 mod memory;
 mod mirror;
 mod push;
+mod soak;
 mod stale;
 mod start;
 mod upkeep;
@@ -40,11 +41,12 @@ pub(crate) enum Row {
     Eviction,
     Api,
     Binary,
+    Soak,
 }
 
 impl Row {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Manifest,
         Self::SmallBlob,
         Self::BigBlob,
@@ -62,6 +64,7 @@ impl Row {
         Self::Eviction,
         Self::Api,
         Self::Binary,
+        Self::Soak,
     ];
 
     /// What it is called on the command line.
@@ -84,7 +87,13 @@ impl Row {
             Self::Eviction => "eviction",
             Self::Api => "api",
             Self::Binary => "binary",
+            Self::Soak => "soak",
         }
+    }
+
+    /// Whether it is measured only when it is asked for.
+    pub(crate) fn is_long(self) -> bool {
+        self == Self::Soak
     }
 
     /// The row of this name.
@@ -117,6 +126,7 @@ impl Row {
             Self::Eviction => eviction::measure(site).await,
             Self::Api => api::measure(site).await,
             Self::Binary => binary::measure(),
+            Self::Soak => soak::measure(site).await,
         }
     }
 }

@@ -92,7 +92,7 @@ pub(super) async fn images(site: &Site) -> Outcome<Vec<Line>> {
     }])
 }
 
-async fn push_image(client: &mut Connection, number: u64) -> Outcome<()> {
+pub(super) async fn push_image(client: &mut Connection, number: u64) -> Outcome<()> {
     let repository = image_repository(number);
     let blobs = image_blobs(number);
     for blob in &blobs {

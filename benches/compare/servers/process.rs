@@ -126,6 +126,16 @@ impl Process {
         Ok(memory)
     }
 
+    /// Descriptors that the server and its children have open now.
+    pub(crate) fn descriptors(&self) -> Outcome<usize> {
+        let mut open = 0;
+        for member in self.members()? {
+            let folder = Path::new("/proc").join(member.id.to_string()).join("fd");
+            open += fs::read_dir(folder).doing("count descriptors")?.count();
+        }
+        Ok(open)
+    }
+
     /// Ends it without giving it a chance to tidy up.
     pub(crate) fn kill(mut self) {
         self.signal(Signal::KILL);

@@ -40,6 +40,15 @@ impl Fills {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Something of every fill.
+    pub(super) fn map<T>(&self, of: impl Fn(&Digest, &Fill) -> T) -> Vec<T> {
+        let running = self.lock();
+        running
+            .iter()
+            .map(|(digest, fill)| of(digest, fill))
+            .collect()
+    }
+
     /// Takes a fill out of the list: who asks from here on finds the blob, or begins anew.
     pub(super) fn remove(&self, digest: &Digest) {
         self.lock().remove(digest);
@@ -115,6 +124,16 @@ impl Fill {
 
     fn readers(&self) -> MutexGuard<'_, Readers> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far it is, for which repository, and how many read it.
+    pub(super) fn seen(&self) -> (Stage, String, usize) {
+        let first = self.places().first().map(|place| {
+            let organization = place.organization();
+            format!("{organization}/{}", place.name())
+        });
+        let stage = self.stage.borrow().clone();
+        (stage, first.unwrap_or_default(), self.readers().count)
     }
 
     fn places(&self) -> MutexGuard<'_, Vec<Source>> {

@@ -6,6 +6,7 @@
 //! links it there. Knows neither HTTP nor upstream registries.
 
 mod adopt;
+mod anatomy;
 mod catalogue;
 mod check;
 mod commit;
@@ -57,6 +58,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 
 pub use adopt::{Arrived, TagSet};
+pub use anatomy::{Anatomy, BlobPart, ManifestPart, Sharer};
 pub use catalogue::{Catalogue, Catalogued};
 pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;

@@ -146,6 +146,12 @@ impl RateLimit {
         limited.announced = Some((limit, remaining, Instant::now()));
     }
 
+    /// The budget that was announced last, and what was left of it then.
+    pub(super) fn announced(&self) -> Option<(i64, i64)> {
+        let limited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        limited.announced.map(|(limit, left, _)| (limit, left))
+    }
+
     /// Whether of an announced budget more is left than pulls are to have.
     ///
     /// # Errors

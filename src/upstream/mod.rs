@@ -24,6 +24,7 @@ mod realm;
 mod redirect;
 mod referrers;
 mod retry;
+mod standing;
 mod tags;
 mod token;
 mod token_endpoint;
@@ -40,6 +41,7 @@ pub use error::{Error, FailureKind, Refusal};
 pub use hosts::{Hosts, Terms};
 pub use manifests::ManifestHead;
 pub use metrics::Metrics;
+pub use standing::Standing;
 
 use account::Account;
 use health::{Breaker, Thresholds};

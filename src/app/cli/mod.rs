@@ -129,6 +129,32 @@ pub(super) enum SiteCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say how a pull would be answered: by which rule, from what is held or from upstream, and what it is made of
+    ///
+    /// Nothing is asked upstream and nothing is fetched.
+    #[command(
+        after_help = "A REF is organization/repository[:tag][@digest], such as \
+        docker.io/library/alpine:latest."
+    )]
+    Explain {
+        /// What would be pulled
+        #[arg(value_name = "REF")]
+        target: Target,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the server does: pulls, pushes, fills, upstreams, disk; once a second in a terminal
+    ///
+    /// Ends with Ctrl-C. Rates are those of the last second.
+    Top {
+        /// Print one look, which is what happens too where the output is no terminal
+        #[arg(long)]
+        once: bool,
+        /// Print one look as JSON; counters count from the start of the server
+        #[arg(long)]
+        json: bool,
+    },
     /// Make users, change their passwords, list them, disable them
     #[command(
         after_help = "The first user turns logins on: from then on LISTEN asks for \

@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod check_config;
+mod explain;
 mod export;
 mod gc;
 mod import;
@@ -21,6 +22,7 @@ mod status;
 mod sweep;
 mod tag;
 mod tls;
+mod top;
 mod transfer;
 mod user;
 mod volumes;
@@ -98,6 +100,8 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
         SiteCommand::Cache { json, command } => cache::run(command, json, site, output),
         SiteCommand::Sweep => sweep::run(site, output),
         SiteCommand::Status { json } => status::run(json, site, output),
+        SiteCommand::Explain { target, json } => explain::run(target, json, site, output),
+        SiteCommand::Top { once, json } => top::run((once, json), site, output),
         SiteCommand::User { command } => user::run(command, site, output),
         SiteCommand::ImportUsers { file, dry_run } => {
             import_users::run(&file, dry_run, site, output)
@@ -146,6 +150,14 @@ impl<E: Into<Error>> From<E> for Stop {
     fn from(error: E) -> Self {
         Self::Error(Box::new(error.into()))
     }
+}
+
+/// What a server, or this process, is to do.
+struct Work {
+    request: Request,
+    input: mpsc::Receiver<Input>,
+    /// Only a running server can tell.
+    needs_server: bool,
 }
 
 /// The site that a command is about, as far as the command line tells.
@@ -209,14 +221,54 @@ impl Site {
         }
     }
 
+    /// The same for what only a running server can tell.
+    fn ask_server(
+        &self,
+        request: Request,
+        output: &Output,
+        mut show: impl FnMut(Frame),
+    ) -> Result<(), Stop> {
+        let config = self.config(output)?;
+        let (input, _trouble) = transfer::send(Vec::new());
+        let work = Work {
+            request,
+            input,
+            needs_server: true,
+        };
+        self.work(&config, work, output, |frame| {
+            show(frame);
+            Ok(())
+        })
+    }
+
     fn run(
         &self,
         config: &Config,
         request: Request,
         input: mpsc::Receiver<Input>,
         output: &Output,
+        show: impl FnMut(Frame) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let work = Work {
+            request,
+            input,
+            needs_server: false,
+        };
+        self.work(config, work, output, show)
+    }
+
+    fn work(
+        &self,
+        config: &Config,
+        work: Work,
+        output: &Output,
         mut show: impl FnMut(Frame) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
+        let Work {
+            request,
+            input,
+            needs_server,
+        } = work;
         runtime()?.block_on(async {
             let called = control::call(&config.data_dir, &request, input).await;
             let called = called.map_err(|error| Error::Control {
@@ -224,6 +276,10 @@ impl Site {
             })?;
             let mut frames = match called {
                 Ok(frames) => frames,
+                Err(_) if needs_server => {
+                    let reason = format!("no server answers in {}", config.data_dir.display());
+                    return Err(Error::Control { reason }.into());
+                }
                 Err(input) => {
                     let lock = hold(config)?;
                     let services = Services::open(config, Clock::System, lock).await?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::bundle_message::{
     ExportRow, ExportWish, ImportRow, ImportWish, LeftRow, VolumeRow, WarmWish, WarmedRow,
 };
+use super::look_message::{ExplainRow, LookRow};
 use super::{GranteeName, Rate, RepositoryPath, Target};
 use crate::bundle::KeyLine;
 use crate::model::{NamespaceName, RobotName, Role, Secret, Timestamp};
@@ -33,6 +34,14 @@ pub(in crate::app) enum Request {
     },
     Sweep {},
     Status {},
+    /// How a pull would be answered.
+    Explain {
+        target: Target,
+    },
+    /// What the server does, once a second; `None`: until nobody listens.
+    Top {
+        looks: Option<u32>,
+    },
     CreateUser(NewUser),
     ImportUsers {
         users: Vec<ImportedUser>,
@@ -230,6 +239,8 @@ pub(in crate::app) enum Row {
     Organization(Holding),
     Tag(TagRow),
     Status(StatusRow),
+    Explain(Box<ExplainRow>),
+    Look(Box<LookRow>),
     Change(ChangeRow),
     User(UserRow),
     Robot(RobotRow),
@@ -451,6 +462,8 @@ impl Row {
             Self::Organization(holding) => serde_json::to_value(holding),
             Self::Tag(row) => serde_json::to_value(row),
             Self::Status(row) => serde_json::to_value(row),
+            Self::Explain(row) => serde_json::to_value(row),
+            Self::Look(row) => serde_json::to_value(row),
             Self::Change(row) => serde_json::to_value(row),
             Self::User(row) => serde_json::to_value(row),
             Self::Robot(row) => serde_json::to_value(row),
@@ -487,6 +500,13 @@ impl Row {
                 ("validated", Some(tag.validated)),
                 ("last_used", tag.last_used),
             ],
+            Self::Explain(row) => vec![
+                ("since", row.since),
+                ("validated", row.validated),
+                ("expires", row.expires),
+                ("last_used", row.last_used),
+            ],
+            Self::Look(row) => vec![("time", Some(row.time))],
             Self::User(row) => vec![("created", Some(row.created))],
             Self::Robot(row) => vec![("created", Some(row.created))],
             Self::Repository(row) => vec![("created", Some(row.created))],

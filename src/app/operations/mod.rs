@@ -8,8 +8,10 @@ mod accounts;
 mod bundle;
 mod bundle_message;
 mod content;
+mod explain;
 mod findings;
 mod grants;
+mod look_message;
 mod message;
 mod mirror;
 mod prune;
@@ -17,6 +19,7 @@ mod repositories;
 mod robots;
 mod tags;
 mod target;
+mod top;
 mod upkeep;
 mod warm;
 
@@ -26,6 +29,9 @@ use tokio::sync::mpsc;
 
 pub(super) use bundle_message::{
     ExportRow, ExportWish, ImportRow, ImportWish, LeftRow, Resume, VolumeRow, WarmWish, WarmedRow,
+};
+pub(super) use look_message::{
+    Belongs, BlobRow, BlobState, ExplainRow, LookRow, OrganizationLook, Pullers,
 };
 pub(super) use message::{
     ChangeRow, Clear, CollectedRow, DamageRow, Expiry, FindingRow, Frame, ImportedUser, NewRobot,
@@ -152,6 +158,8 @@ async fn carry_out(
         Request::Refresh { targets } => content::refresh(services, targets, report).await,
         Request::Pin { targets, pinned } => content::pin(services, targets, *pinned, report).await,
         Request::Sweep {} => upkeep::sweep(services, report).await,
+        Request::Explain { target } => explain::explain(services, target, report).await,
+        Request::Top { looks } => top::top(services, *looks, report).await,
         Request::Status {} => upkeep::status(services, report).await,
         Request::Collect { dry_run: false } => upkeep::collect(services, report).await,
         Request::Collect { dry_run: true } => upkeep::collectable(services, report).await,

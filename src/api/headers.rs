@@ -1,5 +1,7 @@
 //! Header names and values that the doors share.
 
+use std::time::Duration;
+
 use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::conditional;
@@ -36,6 +38,12 @@ pub(super) fn secure(headers: &mut HeaderMap) {
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(CONTENT_POLICY);
+}
+
+/// Tells browsers to come by HTTPS only (RFC 6797 §6.1). Of other hosts nothing is said: they are not ours.
+pub(super) fn stay_secure(headers: &mut HeaderMap, age: Duration) {
+    let value = plain(format!("max-age={}", age.as_secs()));
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
 }
 
 /// A value of text that is known to be plain: digests, numbers, media types.

@@ -175,12 +175,16 @@ impl Api {
             return response::empty(StatusCode::INTERNAL_SERVER_ERROR);
         };
         let path = request.uri().path();
-        if request.method() == ::http::Method::OPTIONS && path.starts_with("/api/") {
+        let entrance = self.state.entrances.get(exchange.listener);
+        let entrance = entrance.unwrap_or(&Entrance::Site);
+        let is_redirect = *entrance == Entrance::Redirect;
+        if request.method() == ::http::Method::OPTIONS && path.starts_with("/api/") && !is_redirect
+        {
             return v1::options(&self.state, request.headers());
         }
         let is_v2 = path == "/v2" || path.starts_with("/v2/");
-        let entrance = self.state.entrances.get(exchange.listener);
-        match entrance.unwrap_or(&Entrance::Site) {
+        match entrance {
+            Entrance::Redirect => pages::redirect(&self.state, request.uri()),
             Entrance::Metrics => self.by_table(&self.probes, &exchange, request).await,
             _ if !is_v2 => self.by_table(&self.site, &exchange, request).await,
             Entrance::Site => v2::answer(&self.state, &exchange, None, request).await,
@@ -226,8 +230,15 @@ impl Api {
 
 impl Handler for Api {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
+        let is_secure = request
+            .extensions()
+            .get()
+            .is_some_and(|exchange: &Exchange| exchange.secure);
         let mut answer = self.answer(request).await;
         headers::secure(answer.headers_mut());
+        if let (true, Some(age)) = (is_secure, self.state.site.load().hsts) {
+            headers::stay_secure(answer.headers_mut(), age);
+        }
         answer
     }
 }

@@ -31,6 +31,8 @@ pub enum Entrance {
     Mirror(NamespaceName),
     /// `/metrics` and the probes, nothing else.
     Metrics,
+    /// `/livez`; everything else is to be asked for by HTTPS.
+    Redirect,
 }
 
 /// How a registry mirror of this site is reached, for the landing page.
@@ -63,6 +65,8 @@ pub struct Site {
     pub data_dir: PathBuf,
     /// Free space that is never used.
     pub disk_reserve: ByteSize,
+    /// How long browsers are told to come by HTTPS only (`HSTS_MAX_AGE`).
+    pub hsts: Option<Duration>,
 }
 
 /// What may be pushed.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::api::{Entrance, MirrorAddress, Site};
 use crate::config::{Config, UrlScheme};
-use crate::http::{self, Listener, Tls, TlsPaths, TlsReloader};
+use crate::http::{self, ClientAuthorities, Inherited, Listener, Tls, TlsPaths, TlsReloader};
 use crate::model::{ByteSize, NamespaceName};
 
 /// Where a running server listens, with the real ports where 0 was asked for.
@@ -15,7 +15,12 @@ pub struct Addresses {
     /// Mirror listeners with their organisations.
     pub mirrors: Vec<(NamespaceName, SocketAddr)>,
     pub metrics: Option<SocketAddr>,
+    /// Where plain HTTP is sent on to HTTPS.
+    pub redirect: Option<SocketAddr>,
 }
+
+/// An address and what is to be served there.
+type Wanted = (SocketAddr, Entrance);
 
 /// Open sockets, not yet served.
 pub(super) struct Bound {
@@ -26,31 +31,42 @@ pub(super) struct Bound {
     pub(super) tls: Option<TlsReloader>,
 }
 
-/// Opens every socket, or none.
-pub(super) fn bind(config: &Config) -> Result<Bound, http::Error> {
-    let tls = match &config.tls {
-        Some(files) => Some(Tls::load(&TlsPaths {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-        })?),
-        None => None,
-    };
-    let wanted = wanted(config);
-    let sockets: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
+/// Opens every socket, or none; those that the service manager has opened already are taken instead.
+pub(super) fn bind(config: &Config, inherited: Vec<Inherited>) -> Result<Bound, http::Error> {
+    let tls = tls_paths(config)
+        .map(|paths| Tls::load(&paths))
+        .transpose()?;
     let mut bound = Bound {
         listeners: Vec::new(),
         entrances: Vec::new(),
         addresses: Addresses::default(),
         tls: tls.as_ref().map(Tls::reloader),
     };
+    let (taken, wanted) = assign(wanted(config), inherited);
+    for (entrance, socket) in taken {
+        bound.add(Listener::inherit(socket)?, entrance, tls.as_ref());
+    }
+    let sockets: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
     for (listener, (_, entrance)) in Listener::bind_all(&sockets)?.into_iter().zip(wanted) {
         bound.add(listener, entrance, tls.as_ref());
     }
     Ok(bound)
 }
 
-/// `LISTEN`, the mirrors', `LISTEN_METRICS`.
-fn wanted(config: &Config) -> Vec<(SocketAddr, Entrance)> {
+/// The files of `LISTEN`'s TLS.
+pub(super) fn tls_paths(config: &Config) -> Option<TlsPaths> {
+    config.tls.as_ref().map(|files| TlsPaths {
+        certificate: files.certificate.clone(),
+        key: files.key.clone(),
+        clients: files.clients.as_ref().map(|clients| ClientAuthorities {
+            file: clients.authorities.clone(),
+            required: clients.required,
+        }),
+    })
+}
+
+/// `LISTEN`, the mirrors', `LISTEN_METRICS`, `LISTEN_REDIRECT`.
+fn wanted(config: &Config) -> Vec<Wanted> {
     let site = config
         .listen
         .iter()
@@ -64,7 +80,60 @@ fn wanted(config: &Config) -> Vec<(SocketAddr, Entrance)> {
     let metrics = config
         .listen_metrics
         .map(|address| (address, Entrance::Metrics));
-    site.chain(mirrors).chain(metrics).collect()
+    let redirect = config
+        .listen_redirect
+        .map(|address| (address, Entrance::Redirect));
+    site.chain(mirrors).chain(metrics).chain(redirect).collect()
+}
+
+/// Finds out what each inherited socket is for, by its name or else by its address (LC-09). Where sockets
+/// are named for a purpose, the configured addresses of that purpose are not opened. Returns them, and what
+/// is left to be opened; a socket that nothing wants is told and closed.
+fn assign(
+    mut wanted: Vec<Wanted>,
+    inherited: Vec<Inherited>,
+) -> (Vec<(Entrance, Inherited)>, Vec<Wanted>) {
+    let mut taken: Vec<(Entrance, Inherited)> = Vec::new();
+    let named: Vec<Entrance> = wanted
+        .iter()
+        .map(|(_, entrance)| entrance.clone())
+        .collect();
+    for socket in inherited {
+        let by_name = named
+            .iter()
+            .find(|entrance| is_called(entrance, socket.name()));
+        let by_address = wanted
+            .iter()
+            .find(|(address, _)| *address == socket.address());
+        let (entrance, is_named) = match (by_name, by_address) {
+            (Some(entrance), _) => (entrance.clone(), true),
+            (None, Some((_, entrance))) => (entrance.clone(), false),
+            (None, None) => {
+                tracing::warn!(
+                    name = socket.name(),
+                    address = %socket.address(),
+                    "no setting wants this socket of the service manager; it is not used"
+                );
+                continue;
+            }
+        };
+        wanted.retain(|(address, other)| match is_named {
+            true => *other != entrance,
+            false => *address != socket.address(),
+        });
+        taken.push((entrance, socket));
+    }
+    (taken, wanted)
+}
+
+/// Whether a socket of this name is meant for the entrance.
+fn is_called(entrance: &Entrance, name: &str) -> bool {
+    match entrance {
+        Entrance::Site => name == "registry",
+        Entrance::Mirror(organization) => name == organization.as_str(),
+        Entrance::Metrics => name == "metrics",
+        Entrance::Redirect => name == "redirect",
+    }
 }
 
 impl Bound {
@@ -80,6 +149,7 @@ impl Bound {
             Entrance::Site => self.addresses.listen.push(address),
             Entrance::Mirror(name) => self.addresses.mirrors.push((name.clone(), address)),
             Entrance::Metrics => self.addresses.metrics = Some(address),
+            Entrance::Redirect => self.addresses.redirect = Some(address),
         }
         self.listeners.push(listener);
         self.entrances.push(entrance);
@@ -134,6 +204,7 @@ pub(super) fn site(config: &Config, addresses: &Addresses, disk_reserve: ByteSiz
         mirrors: of_listeners.chain(of_hostnames).collect(),
         data_dir: config.data_dir.clone(),
         disk_reserve,
+        hsts: config.hsts,
     }
 }
 
@@ -156,5 +227,44 @@ mod tests {
             assert_eq!(found.as_deref(), Some(expected));
         }
         assert_eq!(client_host(None, None, "HOST"), None);
+    }
+
+    fn inherited(name: &str) -> Inherited {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Inherited::new(name, socket).unwrap()
+    }
+
+    /// LC-09: by name, else by address; what nothing wants is left alone.
+    #[test]
+    fn inherited_sockets_find_their_purpose() {
+        let hub: NamespaceName = "docker.io".parse().unwrap();
+        let unnamed = inherited("entrepot.socket");
+        let here = unnamed.address();
+        let other: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let wanted = vec![
+            (other, Entrance::Site),
+            (here, Entrance::Site),
+            (other, Entrance::Mirror(hub.clone())),
+            (other, Entrance::Metrics),
+        ];
+        let sockets = vec![unnamed, inherited("docker.io"), inherited("quay.io")];
+        let (taken, left) = assign(wanted.clone(), sockets);
+        let entrances: Vec<_> = taken.iter().map(|(entrance, _)| entrance.clone()).collect();
+        assert_eq!(entrances, [Entrance::Site, Entrance::Mirror(hub)]);
+        assert_eq!(left, [(other, Entrance::Site), (other, Entrance::Metrics)]);
+
+        let sockets = vec![inherited("registry"), inherited("registry")];
+        let (taken, left) = assign(wanted, sockets);
+        assert_eq!(taken.len(), 2);
+        assert!(left.iter().all(|(_, entrance)| *entrance != Entrance::Site));
+    }
+
+    #[test]
+    fn a_socket_that_nobody_listens_on_is_refused() {
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&address.into()).unwrap();
+        assert!(Inherited::new("registry", socket.into()).is_err());
     }
 }

@@ -33,7 +33,7 @@ pub use listeners::Addresses;
 use crate::accounts::Accounts;
 use crate::api::{self, Api};
 use crate::config::Config;
-use crate::http::{self, Closer, Ended, Options, Server, TlsReloader};
+use crate::http::{self, Closer, Ended, Inherited, Options, Server, TlsReloader};
 use crate::jobs::{Intervals, Jobs};
 use crate::mirror::Mirror;
 use crate::model::Clock;
@@ -67,6 +67,8 @@ pub struct App {
 pub struct Surroundings {
     pub clock: Clock,
     pub intervals: Intervals,
+    /// Sockets that are listened on already.
+    pub inherited: Vec<Inherited>,
     /// The log of this process, whose level follows the configuration.
     pub logging: Option<Logging>,
 }
@@ -80,6 +82,7 @@ impl App {
         let Surroundings {
             clock,
             intervals,
+            inherited,
             logging,
         } = surroundings;
         // First, so that a port that is taken leaves nothing behind.
@@ -88,7 +91,7 @@ impl App {
             entrances,
             addresses,
             tls,
-        } = listeners::bind(&config)?;
+        } = listeners::bind(&config, inherited)?;
         let lock = lock::Lock::create(&config.data_dir)?;
         let services = Arc::new(Services::open(&config, clock, lock).await?);
         let api = Arc::new(Api::new(api::Parts {

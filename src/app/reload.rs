@@ -6,7 +6,7 @@
 use super::assemble::{self, hostnames};
 use super::{App, listeners};
 use crate::config::{Config, ConfigError, Warning};
-use crate::http::TlsReloader;
+use crate::http::{self, TlsReloader};
 
 impl App {
     /// Takes `loaded` over as far as a running server can, and says in the log what it did.
@@ -48,7 +48,7 @@ impl App {
         self.api.set_pushes(assemble::pushes(&config));
         self.services.registry.set_rules(assemble::rules(&config));
         self.reload_log(&config);
-        reread(self.tls.as_ref());
+        self.reload_tls(&config);
         let late = self.started_with.changes_needing_restart(&config);
         if !late.is_empty() {
             tracing::warn!(
@@ -74,6 +74,13 @@ impl App {
         });
     }
 
+    /// Takes over the files that are named now, which may be others than at the start.
+    fn reload_tls(&self, config: &Config) {
+        if let (Some(tls), Some(paths)) = (&self.tls, listeners::tls_paths(config)) {
+            tell_exchanged(tls.exchange(&paths));
+        }
+    }
+
     fn reload_log(&self, config: &Config) {
         let Some(logging) = &self.logging else { return };
         if let Err(error) = logging.set_level(&config.log.level) {
@@ -94,8 +101,13 @@ fn keep_old(mistakes: &[ConfigError]) {
 
 /// Looks at the certificate files, and exchanges the pair if they changed. Reads files.
 pub(super) fn reread(tls: Option<&TlsReloader>) {
-    let Some(tls) = tls else { return };
-    match tls.reload_if_changed() {
+    if let Some(tls) = tls {
+        tell_exchanged(tls.reload_if_changed());
+    }
+}
+
+fn tell_exchanged(exchanged: Result<bool, http::Error>) {
+    match exchanged {
         Ok(true) => tracing::info!("the TLS certificate was exchanged"),
         Ok(false) => {}
         Err(error) => tracing::error!(%error, "the TLS certificate stays as it was"),

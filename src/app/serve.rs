@@ -12,6 +12,7 @@ use super::listeners::client_host;
 use super::notify::Notifier;
 use super::{App, Error, Surroundings};
 use crate::config::{Config, ConfigError, ConfigSource, Environment, Flags, Warning};
+use crate::http::Inherited;
 use crate::telemetry::Logging;
 
 /// Where the configuration comes from, at the start and at every SIGHUP.
@@ -90,6 +91,7 @@ pub(super) async fn serve(
     let mut signals = Signals::catch()?;
     let notifier = Notifier::new(&given.environment);
     let surroundings = Surroundings {
+        inherited: Inherited::take(&given.environment.inherited_sockets())?,
         logging: Some(logging),
         intervals: assemble::intervals(&config),
         ..Surroundings::default()
@@ -207,6 +209,9 @@ impl StartLines {
         }
         if let Some(address) = addresses.metrics {
             output.line(format_args!("metrics on http://{address}/metrics"));
+        }
+        if let Some(address) = addresses.redirect {
+            output.line(format_args!("sent on to https from http://{address}"));
         }
         let listen = addresses.listen.first();
         // The line can be pasted into a shell of this machine as it is.

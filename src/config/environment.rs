@@ -24,6 +24,9 @@ pub(super) const TEST_SWITCHES: [&str; 3] = [
     "ENTREPOT_REQUIRE_CLIENTS",
 ];
 
+/// More sockets than this are a mistake of whoever counts them.
+const MOST_SOCKETS: usize = 256;
+
 /// Variables by name.
 #[derive(Clone, Default)]
 pub struct Environment {
@@ -85,6 +88,26 @@ impl Environment {
             .is_none_or(|id| id == std::process::id().to_string());
         let micros: u64 = self.get("WATCHDOG_USEC").filter(|_| ours)?.parse().ok()?;
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// The names of the sockets that the service manager has opened for this process, in the order of
+    /// their descriptors (`sd_listen_fds_with_names(3)`); empty where one has no name.
+    pub fn inherited_sockets(&self) -> Vec<String> {
+        let own = std::process::id().to_string();
+        if self.get("LISTEN_PID") != Some(own.as_str()) {
+            return Vec::new();
+        }
+        let count = self.get("LISTEN_FDS").and_then(|count| count.parse().ok());
+        let mut names: Vec<String> = match self.get("LISTEN_FDNAMES") {
+            Some(names) => names.split(':').map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
+        // What systemd says where nothing else was said.
+        for name in names.iter_mut().filter(|name| *name == "unknown") {
+            name.clear();
+        }
+        names.resize(count.unwrap_or(0).min(MOST_SOCKETS), String::new());
+        names
     }
 
     /// The folder in which systemd puts credentials.
@@ -180,4 +203,31 @@ fn proxy(
     let reason = "is not the URL of an http proxy; write http://host:port";
     report.mistake(Place::Environment, name, reason);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(variables: &[(&str, &str)]) -> Vec<String> {
+        let environment: Environment = variables.iter().copied().collect();
+        environment.inherited_sockets()
+    }
+
+    /// LC-09: only what was meant for this process is taken, with a name for each.
+    #[test]
+    fn sockets_are_those_of_this_process() {
+        let own = std::process::id().to_string();
+        let other = (std::process::id() + 1).to_string();
+        let two = ("LISTEN_FDS", "2");
+        let named = ("LISTEN_FDNAMES", "registry:unknown:third");
+        assert_eq!(
+            sockets(&[("LISTEN_PID", &own), two, named]),
+            ["registry", ""]
+        );
+        assert_eq!(sockets(&[("LISTEN_PID", &own), two]), ["", ""]);
+        assert!(sockets(&[("LISTEN_PID", &other), two, named]).is_empty());
+        assert!(sockets(&[two, named]).is_empty());
+        assert!(sockets(&[("LISTEN_PID", &own), ("LISTEN_FDS", "-1")]).is_empty());
+    }
 }

@@ -115,6 +115,13 @@ pub const KEYS: &[Key] = &[
         "Where Prometheus reads /metrics; none for nowhere",
     ),
     key(
+        "LISTEN_REDIRECT",
+        Form::Address,
+        "none",
+        Restart,
+        "Where plain HTTP is sent on to https://SERVER_HOSTNAME; none for nowhere",
+    ),
+    key(
         "SERVER_HOSTNAME",
         Form::Text,
         "(the request's own host)",
@@ -141,6 +148,27 @@ pub const KEYS: &[Key] = &[
         "(none)",
         Live,
         "PEM file with the certificate's private key",
+    ),
+    key(
+        "TLS_CLIENT_CA",
+        Form::Path,
+        "(none)",
+        Live,
+        "PEM file with the authorities whose certificates clients of LISTEN show",
+    ),
+    key(
+        "TLS_CLIENT_AUTH",
+        Form::Text,
+        "required",
+        Live,
+        "Whether clients without a certificate of TLS_CLIENT_CA are turned away: required or optional",
+    ),
+    key(
+        "HSTS_MAX_AGE",
+        Form::Duration,
+        "(none)",
+        Live,
+        "How long browsers are told to come by HTTPS only; 0s has them forget it",
     ),
     key(
         "DATA_DIR",

@@ -11,6 +11,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -66,7 +67,7 @@ pub use prune::PruneConfig;
 pub use pushes::{Artifacts, Closed, PushConfig};
 pub use registry_mirrors::RegistryMirror;
 pub use retention::RetentionConfig;
-pub use server::{TlsConfig, UrlScheme};
+pub use server::{ClientCertificates, TlsConfig, UrlScheme};
 pub use source::{ConfigSource, Flags};
 pub use value::parse_duration;
 pub use web::{AvatarKind, WebConfig};
@@ -85,6 +86,10 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where Prometheus reads, `None` for nowhere.
     pub listen_metrics: Option<SocketAddr>,
+    /// Where plain HTTP is sent on to HTTPS, `None` for nowhere.
+    pub listen_redirect: Option<SocketAddr>,
+    /// How long browsers are told to come by HTTPS only; `None`: they are told nothing.
+    pub hsts: Option<Duration>,
     /// `host` or `host:port` that clients use; `None`: what each request says.
     pub server_hostname: Option<String>,
     /// Scheme of URLs for clients; `None`: that of the listener.
@@ -184,7 +189,8 @@ impl Config {
     }
 
     fn read(fields: &Fields, environment: &Environment, report: &mut Report<'_>) -> Self {
-        let listeners = server::listeners(fields, report);
+        let mut listeners = server::listeners(fields, report);
+        let listen_redirect = server::redirect(fields, &mut listeners.taken, report);
         let tls = server::tls(fields, report);
         if tls.is_none() && fields.get("TLS_CERTIFICATE").is_none() {
             let place = fields.place_of("LISTEN");
@@ -216,6 +222,8 @@ impl Config {
         Self {
             listen: listeners.listen,
             listen_metrics: listeners.metrics,
+            listen_redirect,
+            hsts: server::hsts(fields, report),
             url_scheme: server::url_scheme(fields, report),
             tls,
             data_dir: server::data_dir(fields, report),

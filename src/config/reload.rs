@@ -15,6 +15,9 @@ const FIXED: &[Difference] = &[
     ("LISTEN_METRICS", |one, other| {
         one.listen_metrics != other.listen_metrics
     }),
+    ("LISTEN_REDIRECT", |one, other| {
+        one.listen_redirect != other.listen_redirect
+    }),
     ("SERVER_HOSTNAME", |one, other| {
         one.server_hostname != other.server_hostname
     }),

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::address::{self, Port};
 use super::document::{Node, Place};
@@ -23,6 +24,17 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// What clients have to show, if anything.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Certificates of clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificates {
+    /// PEM file with the authorities that sign them.
+    pub authorities: PathBuf,
+    /// Whether a client without one is turned away.
+    pub required: bool,
 }
 
 /// Scheme of URLs made for clients.
@@ -59,7 +71,7 @@ pub(super) fn listeners(fields: &Fields, report: &mut Report<'_>) -> Listeners {
         }
     }
     let listen = taken.iter().map(|(address, _)| *address).collect();
-    let metrics = fields.read(report, "LISTEN_METRICS", metrics_address);
+    let metrics = fields.read(report, "LISTEN_METRICS", address_or_none);
     let metrics = metrics.unwrap_or(Some(METRICS));
     if let Some(address) = metrics {
         let key = "LISTEN_METRICS";
@@ -80,7 +92,7 @@ fn text_node(text: &str) -> Node {
 }
 
 /// An address, or `none`.
-fn metrics_address(node: &Node) -> Parsed<Option<SocketAddr>> {
+fn address_or_none(node: &Node) -> Parsed<Option<SocketAddr>> {
     if value::text(node).is_ok_and(|text| text == "none") {
         return Ok(None);
     }
@@ -119,9 +131,58 @@ pub(super) fn tls(fields: &Fields, report: &mut Report<'_>) -> Option<TlsConfig>
     let key = fields.read(report, other, |node| {
         value::pem_file(node, "PRIVATE KEY-----")
     });
+    let clients = client_certificates(fields, report);
     Some(TlsConfig {
         certificate: certificate?,
         key: key?,
+        clients,
+    })
+}
+
+/// `TLS_CLIENT_CA` and `TLS_CLIENT_AUTH`.
+fn client_certificates(fields: &Fields, report: &mut Report<'_>) -> Option<ClientCertificates> {
+    let key = "TLS_CLIENT_CA";
+    let words = [("required", true), ("optional", false)];
+    let required = fields.read(report, "TLS_CLIENT_AUTH", |node| word(node, &words));
+    if fields.get(key).is_some() && fields.get("TLS_CERTIFICATE").is_none() {
+        let reason =
+            "is given without TLS_CERTIFICATE; only a client that speaks TLS has a certificate";
+        report.mistake(fields.place_of(key), key, reason);
+    }
+    let authorities = fields.read(report, key, |node| {
+        value::pem_file(node, "-----BEGIN CERTIFICATE-----")
+    });
+    Some(ClientCertificates {
+        authorities: authorities?,
+        required: required.unwrap_or(true),
+    })
+}
+
+/// `LISTEN_REDIRECT`: needs to know where it leads to.
+pub(super) fn redirect(
+    fields: &Fields,
+    taken: &mut Vec<(SocketAddr, String)>,
+    report: &mut Report<'_>,
+) -> Option<SocketAddr> {
+    let key = "LISTEN_REDIRECT";
+    let address = fields.read(report, key, address_or_none).flatten()?;
+    let place = fields.place_of(key);
+    for needed in ["TLS_CERTIFICATE", "SERVER_HOSTNAME"] {
+        if fields.get(needed).is_none() {
+            let reason = format!("is given without {needed}; it leads to https://SERVER_HOSTNAME");
+            report.mistake(place, key, reason);
+        }
+    }
+    check_free(address, taken, (place, key), report);
+    taken.push((address, key.to_owned()));
+    Some(address)
+}
+
+/// `HSTS_MAX_AGE`
+pub(super) fn hsts(fields: &Fields, report: &mut Report<'_>) -> Option<Duration> {
+    let most = Duration::from_secs(10 * 365 * 86400);
+    fields.read(report, "HSTS_MAX_AGE", |node| {
+        value::duration(node, Duration::ZERO, most)
     })
 }
 

@@ -38,6 +38,10 @@ use super::tls::Tls;
 /// What a connection that was told to end may still take to do so.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// What a connection that was accepted before the end began is given for its first request, which may be
+/// on the way: whoever connected in time is answered (LC-09).
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
 /// HTTP/2: of each stream, then of all streams of a connection, the bytes that may be on the way to us.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -92,10 +96,13 @@ impl<H: Handler> Newcomer<H> {
     /// Serves the connection until it ends, or is refused, or the server is.
     pub(super) async fn serve(mut self) {
         let mut shutdown = self.shutdown.clone();
+        let late = async {
+            shutdown.reached(Phase::Draining).await;
+            sleep(FIRST_REQUEST).await;
+        };
         let greeted = tokio::select! {
-            biased;
             // Nothing was asked yet, so nobody loses anything.
-            () = shutdown.reached(Phase::Draining) => return,
+            () = late => return,
             greeted = self.greet() => greeted,
         };
         let Some((speech, early)) = greeted else {
@@ -139,17 +146,23 @@ impl<H: Handler> Newcomer<H> {
         let (link, rest) = self.introduce(Security::Tls, None);
         let wire = Wire::new(rest.stream, early, Mappings::default());
         let handshake = timeout(link.shared.limits.handshake, tls.acceptor().accept(wire));
-        let mut draining = rest.shutdown.clone();
+        let mut cutting = rest.shutdown.clone();
         let secured = tokio::select! {
             biased;
-            () = draining.reached(Phase::Draining) => return,
+            () = cutting.reached(Phase::Cutting) => return,
             secured = handshake => secured,
         };
-        let Ok(Ok(stream)) = secured else {
-            tracing::debug!(client = %link.peer, "a TLS handshake failed");
-            link.shared.log.metrics.handshake_failures.inc();
-            return;
+        let stream = match secured {
+            Ok(Ok(stream)) => stream,
+            failed => {
+                let why = failed.err().map_or("it failed", |_| "it took too long");
+                tracing::debug!(client = %link.peer, why, "a TLS handshake failed");
+                link.shared.log.metrics.handshake_failures.inc();
+                return;
+            }
         };
+        let has_certificate = stream.get_ref().1.peer_certificates().is_some();
+        link.shared.log.metrics.handshake(has_certificate);
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => link.speak_http2(stream, rest.shutdown).await,
             _ => link.speak_http1(stream, rest.shutdown).await,
@@ -256,7 +269,14 @@ async fn drive<C: Courteous, H>(connection: &mut C, link: &Link<H>, mut shutdown
             result = &mut *connection => return End::Finished(result),
             phase = shutdown.next() => match phase {
                 Phase::Cutting => return End::Cut,
-                Phase::Draining | Phase::Serving => connection.finish(),
+                Phase::Draining | Phase::Serving => {
+                    if !link.pulse.has_begun()
+                        && let Ok(result) = timeout(FIRST_REQUEST, &mut *connection).await
+                    {
+                        return End::Finished(result);
+                    }
+                    connection.finish();
+                }
             },
             () = &mut look => {
                 let wait = match link.pulse.judge(limits) {

@@ -18,6 +18,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A descriptor that was passed to us as a socket is none that can be listened on.
+    #[error("the socket {name:?} passed by the service manager cannot be used: {source}")]
+    Inherited {
+        /// What it is called, or its number.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A certificate or key file is missing or unreadable.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -45,6 +53,14 @@ pub enum Error {
         key: PathBuf,
         /// What rustls said.
         source: rustls::Error,
+    },
+    /// The authorities for certificates of clients cannot be used.
+    #[error("{} cannot be used for the certificates of clients: {reason}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The crypto provider cannot do the protocol versions that are offered.
     #[error("TLS cannot be set up: {0}")]

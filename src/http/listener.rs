@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::error::Error;
+use super::inherited::Inherited;
 use super::tls::Tls;
 
 /// Connections that may wait to be accepted.
@@ -49,6 +50,22 @@ impl Listener {
     /// If it cannot be had.
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
         Self::open(address, false)
+    }
+
+    /// Serves on a socket that is listened on already. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If its options cannot be set.
+    pub fn inherit(inherited: Inherited) -> Result<Self, Error> {
+        let address = inherited.address();
+        let failed = |source| Error::Listen { address, source };
+        let socket = Socket::from(inherited.into_socket());
+        furnish(&socket).map_err(failed)?;
+        Ok(Self {
+            tcp: TcpListener::from_std(socket.into()).map_err(failed)?,
+            address,
+            tls: None,
+        })
     }
 
     fn open(address: SocketAddr, only_v6: bool) -> Result<Self, Error> {
@@ -100,12 +117,16 @@ fn socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&KEEPALIVE)?;
-    socket.set_nonblocking(true)?;
+    furnish(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
+}
+
+fn furnish(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    socket.set_nonblocking(true)
 }
 
 /// How long to wait after a failed accept (RS-03).

@@ -29,6 +29,7 @@ pub struct Metrics {
     pub(super) slow_peers: IntCounter,
     /// Handlers that panicked.
     pub(super) panics: IntCounter,
+    handshakes: IntCounterVec,
     requests: IntCounterVec,
     seconds: HistogramVec,
     sent_bytes: IntCounter,
@@ -57,8 +58,15 @@ impl Metrics {
         let seconds = HistogramOpts::new("entrepot_http_request_seconds", help);
         let seconds = HistogramVec::new(seconds.buckets(BUCKETS.to_vec()), &["operation"])?;
         registry.register(Box::new(seconds.clone()))?;
+        let handshakes = Opts::new(
+            "entrepot_http_tls_handshakes_total",
+            "TLS handshakes that succeeded, by whether the client showed a certificate.",
+        );
+        let handshakes = IntCounterVec::new(handshakes, &["client_certificate"])?;
+        registry.register(Box::new(handshakes.clone()))?;
         Ok(Self {
             connections,
+            handshakes,
             requests,
             seconds,
             refused: counter(
@@ -86,6 +94,12 @@ impl Metrics {
                 "Bytes of bodies sent to clients.",
             )?,
         })
+    }
+
+    /// Counts a TLS handshake that succeeded.
+    pub(super) fn handshake(&self, has_certificate: bool) {
+        let shown = if has_certificate { "shown" } else { "none" };
+        self.handshakes.with_label_values(&[shown]).inc();
     }
 
     /// Counts a request that is over.

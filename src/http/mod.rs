@@ -4,7 +4,7 @@
 //! in its extensions. The handler answers with a [`Body`]; how it travels is decided here:
 //!
 //! ```text
-//!  listener ── accept, cap, back off           (listener, limit, server)
+//!  listener ── accept, cap, back off           (listener, inherited, limit, server)
 //!     └ connection ── what is spoken, TLS, watch, end    (sniff, tls, pulse, connection)
 //!          └ guard ── heads that two servers could read differently   (HTTP/1 only)
 //!               └ hyper ── HTTP/1.1 or HTTP/2
@@ -26,6 +26,7 @@ mod connection;
 mod error;
 mod exchange;
 mod guard;
+mod inherited;
 mod limit;
 mod limits;
 mod listener;
@@ -51,6 +52,7 @@ pub use arrival::RequestBody;
 pub use body::{Body, BodyError, ByteStream, Region, Residency};
 pub use error::Error;
 pub use exchange::Exchange;
+pub use inherited::Inherited;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use metrics::Metrics;
@@ -61,4 +63,4 @@ pub use router::{Match, Params, Route, Router, Table};
 pub use server::{Ended, Options, Server};
 pub use service::{Handler, Request, Response};
 pub use shutdown::{Closer, Shutdown, shutdown};
-pub use tls::{Tls, TlsPaths, TlsReloader};
+pub use tls::{ClientAuthorities, Tls, TlsPaths, TlsReloader};

@@ -21,6 +21,8 @@ pub(super) struct Pulse {
     moved: AtomicU64,
     /// Bytes taken since.
     taken: AtomicU64,
+    /// A request was ever made.
+    begun: AtomicBool,
     /// Requests whose answer is not wholly written.
     open: AtomicUsize,
     /// Requests whose body may still come, answered or not.
@@ -52,6 +54,7 @@ impl Pulse {
             epoch: Instant::now(),
             moved: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             bodies: AtomicUsize::new(0),
             offered: AtomicUsize::new(0),
@@ -82,6 +85,7 @@ impl Pulse {
     }
 
     pub(super) fn exchange_begins(&self) {
+        self.begun.store(true, Relaxed);
         self.open.fetch_add(1, Relaxed);
         self.touch();
     }
@@ -98,6 +102,11 @@ impl Pulse {
     pub(super) fn body_ends(&self) {
         self.bodies.fetch_sub(1, Relaxed);
         self.touch();
+    }
+
+    /// Whether any request was made on this connection.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Relaxed)
     }
 
     /// Whether no request is being read or answered.

@@ -1,7 +1,9 @@
 //! TLS of a listener: certificate and key from PEM files, exchanged while connections go on.
 //!
-//! Handshakes read the pair through a pointer that [`TlsReloader`] swaps; a connection keeps what it
-//! began with. A new pair that is damaged or does not match leaves the old one in use.
+//! Handshakes take their settings through a pointer that [`TlsReloader`] swaps; a connection keeps what it
+//! began with. A new pair that is damaged or does not match leaves the old one in use. With authorities for
+//! clients, a certificate of one of them opens the connection and says nothing of who logs in on it; sessions
+//! that were resumable under other authorities begin anew.
 
 use std::fmt;
 use std::fs;
@@ -11,45 +13,58 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use super::error::Error;
 
 /// Where a certificate and its key are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TlsPaths {
     /// PEM: the certificate, then the intermediate ones.
     pub certificate: PathBuf,
     /// PEM: the private key (PKCS #8, PKCS #1 or SEC 1).
     pub key: PathBuf,
+    /// Who signs the certificates of clients; `None`: they are not asked for any.
+    pub clients: Option<ClientAuthorities>,
+}
+
+/// Authorities for the certificates of clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientAuthorities {
+    /// PEM: their certificates.
+    pub file: PathBuf,
+    /// Whether a client without a certificate is turned away.
+    pub required: bool,
 }
 
 /// What a listener needs to speak TLS; cheap to clone.
 #[derive(Clone)]
-pub struct Tls {
-    acceptor: TlsAcceptor,
-    reloader: TlsReloader,
+pub struct Tls(Arc<Shared>);
+
+/// Puts changed files in the place of those in use.
+#[derive(Clone)]
+pub struct TlsReloader(Arc<Shared>);
+
+struct Shared {
+    config: ArcSwap<ServerConfig>,
+    seen: Mutex<Seen>,
 }
 
-/// Puts a changed pair in the place of the one in use.
-#[derive(Clone)]
-pub struct TlsReloader(Arc<Reloader>);
-
-struct Reloader {
+/// Which files were read last, and as what.
+struct Seen {
     paths: TlsPaths,
-    pair: Arc<Pair>,
-    provider: Arc<CryptoProvider>,
-    seen: Mutex<[Stamp; 2]>,
+    stamps: [Stamp; 3],
 }
 
 /// The pair in use.
-struct Pair(ArcSwap<CertifiedKey>);
+struct Pair(Arc<CertifiedKey>);
 
 /// What tells one content of a file from the next: modification time, length, inode; all zero for
 /// a file that is not there.
@@ -57,70 +72,69 @@ struct Pair(ArcSwap<CertifiedKey>);
 struct Stamp(i64, i64, u64, u64);
 
 impl Tls {
-    /// Reads the pair; TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    /// Reads the files; TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
     ///
     /// # Errors
-    /// If a file cannot be read, is damaged, or the two do not match.
+    /// If a file cannot be read, is damaged, or the pair does not match.
     pub fn load(paths: &TlsPaths) -> Result<Self, Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let seen = stamps(paths);
-        let pair = Arc::new(Pair(ArcSwap::from(read(paths, &provider)?)));
-        let mut config = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(Error::Tls)?
-            .with_no_client_auth()
-            .with_cert_resolver(pair.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
-        Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-            reloader: TlsReloader(Arc::new(Reloader {
+        let stamps = stamps(paths);
+        Ok(Self(Arc::new(Shared {
+            config: ArcSwap::from_pointee(configure(paths)?),
+            seen: Mutex::new(Seen {
                 paths: paths.clone(),
-                pair,
-                provider,
-                seen: Mutex::new(seen),
-            })),
-        })
+                stamps,
+            }),
+        })))
     }
 
-    /// What exchanges the pair.
+    /// What exchanges the files.
     pub fn reloader(&self) -> TlsReloader {
-        self.reloader.clone()
+        TlsReloader(self.0.clone())
     }
 
-    pub(super) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.config.load_full())
     }
 }
 
 impl TlsReloader {
-    /// Reads the files again if one of them changed; says whether there is another pair in use now.
+    /// Reads the files again if one of them changed; says whether there are others in use now.
     /// Reads files: call it on the blocking pool.
     ///
     /// # Errors
-    /// If the changed files make no pair. The old one stays, and the next change is looked at again.
+    /// If the changed files cannot be used. The old ones stay, and the next change is looked at again.
     pub fn reload_if_changed(&self) -> Result<bool, Error> {
-        let Reloader {
-            paths,
-            pair,
-            provider,
-            seen,
-        } = &*self.0;
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths = self.seen().paths.clone();
+        self.exchange(&paths)
+    }
+
+    /// The same with files of other names, from here on.
+    ///
+    /// # Errors
+    /// As [`TlsReloader::reload_if_changed`].
+    pub fn exchange(&self, paths: &TlsPaths) -> Result<bool, Error> {
+        let mut seen = self.seen();
         // The stamps are taken first: a change while the files are read is seen the next time.
         let now = stamps(paths);
-        if *seen == now {
+        if seen.stamps == now && seen.paths == *paths {
             return Ok(false);
         }
-        *seen = now;
-        pair.0.store(read(paths, provider)?);
+        *seen = Seen {
+            paths: paths.clone(),
+            stamps: now,
+        };
+        self.0.config.store(Arc::new(configure(paths)?));
         Ok(true)
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ResolvesServerCert for Pair {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        Some(self.0.clone())
     }
 }
 
@@ -130,24 +144,62 @@ impl fmt::Debug for Pair {
     }
 }
 
-fn stamps(paths: &TlsPaths) -> [Stamp; 2] {
-    [&paths.certificate, &paths.key].map(|path| {
-        fs::metadata(path).map_or_else(
-            |_| Stamp::default(),
-            |file| Stamp(file.mtime(), file.mtime_nsec(), file.len(), file.ino()),
-        )
+/// Settings made of the files as they are.
+fn configure(paths: &TlsPaths) -> Result<ServerConfig, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let pair = Pair(read(paths, &provider)?);
+    let clients = match &paths.clients {
+        Some(authorities) => verifier(authorities, provider.clone())?,
+        None => Arc::new(NoClientAuth),
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::Tls)?
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(Arc::new(pair));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A key of its own: a ticket holds the client's certificate as it was judged, and is not judged again.
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
+    Ok(config)
+}
+
+fn verifier(
+    authorities: &ClientAuthorities,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let ClientAuthorities { file, required } = authorities;
+    let unfit = |reason: String| Error::Authorities {
+        path: file.clone(),
+        reason,
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| unfit(error.to_string()))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let verifier = match required {
+        true => verifier,
+        false => verifier.allow_unauthenticated(),
+    };
+    verifier.build().map_err(|error| unfit(error.to_string()))
+}
+
+fn stamps(paths: &TlsPaths) -> [Stamp; 3] {
+    let clients = paths.clients.as_ref().map(|clients| &clients.file);
+    [Some(&paths.certificate), Some(&paths.key), clients].map(|path| {
+        let file = path.and_then(|path| fs::metadata(path).ok());
+        file.map_or_else(Stamp::default, |file| {
+            Stamp(file.mtime(), file.mtime_nsec(), file.len(), file.ino())
+        })
     })
 }
 
 fn read(paths: &TlsPaths, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
-    let TlsPaths { certificate, key } = paths;
-    let chain = CertificateDer::pem_slice_iter(&bytes(certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .and_then(|chain| match chain.is_empty() {
-            true => Err(pem::Error::NoItemsFound),
-            false => Ok(chain),
-        })
-        .map_err(|source| unusable(certificate, "certificate", source))?;
+    let TlsPaths {
+        certificate, key, ..
+    } = paths;
+    let chain = certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&bytes(key)?)
         .map_err(|source| unusable(key, "private key", source))?;
     let pair = CertifiedKey::from_der(chain, private, provider);
@@ -157,6 +209,17 @@ fn read(paths: &TlsPaths, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>
         source,
     })?;
     Ok(Arc::new(pair))
+}
+
+/// The certificates of a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    CertificateDer::pem_slice_iter(&bytes(path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|chain| match chain.is_empty() {
+            true => Err(pem::Error::NoItemsFound),
+            false => Ok(chain),
+        })
+        .map_err(|source| unusable(path, "certificate", source))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
@@ -188,8 +251,8 @@ mod tests {
         (made.cert.pem(), made.signing_key.serialize_pem())
     }
 
-    fn in_use(tls: &Tls) -> Vec<u8> {
-        tls.reloader.0.pair.0.load().cert[0].to_vec()
+    fn in_use(tls: &Tls) -> Arc<ServerConfig> {
+        tls.0.config.load_full()
     }
 
     /// LC-04: a certificate is exchanged in place, and a bad one changes nothing.
@@ -199,6 +262,7 @@ mod tests {
         let paths = TlsPaths {
             certificate: directory.path().join("tls.crt"),
             key: directory.path().join("tls.key"),
+            clients: None,
         };
         assert!(matches!(Tls::load(&paths), Err(Error::Unreadable { .. })));
         let (old, new) = (pair(), pair());
@@ -240,10 +304,50 @@ mod tests {
             reloader.reload_if_changed(),
             Err(Error::Unreadable { .. })
         ));
-        assert_eq!(in_use(&tls), before);
+        assert!(Arc::ptr_eq(&in_use(&tls), &before));
 
         write(&paths, &new.0, &new.1);
         assert!(reloader.reload_if_changed().unwrap());
-        assert_ne!(in_use(&tls), before);
+        assert!(!Arc::ptr_eq(&in_use(&tls), &before));
+    }
+
+    /// Files of other names count when they are sound, and a bad file of authorities is named.
+    #[test]
+    fn other_files_are_taken_when_they_are_sound() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let paths = |name: &str| TlsPaths {
+            certificate: file(name).with_extension("crt"),
+            key: file(name).with_extension("key"),
+            clients: None,
+        };
+        for name in ["one", "two"] {
+            let made = pair();
+            write(&paths(name), &made.0, &made.1);
+        }
+        let tls = Tls::load(&paths("one")).unwrap();
+        let reloader = tls.reloader();
+        assert!(!reloader.exchange(&paths("one")).unwrap());
+        assert!(reloader.exchange(&paths("two")).unwrap());
+        let before = in_use(&tls);
+        let with = |name: &str| TlsPaths {
+            clients: Some(ClientAuthorities {
+                file: file(name),
+                required: true,
+            }),
+            ..paths("two")
+        };
+        fs::write(
+            file("broken"),
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
+        let error = reloader.exchange(&with("broken")).unwrap_err().to_string();
+        assert!(
+            error.contains("broken") && error.contains("clients"),
+            "{error}"
+        );
+        assert!(Arc::ptr_eq(&in_use(&tls), &before));
+        assert!(reloader.exchange(&with("one.crt")).unwrap());
     }
 }

@@ -3,10 +3,14 @@
 mod accounts;
 mod commands;
 mod control;
+mod explain;
 mod life;
 mod manual;
 mod prune;
+mod redirect;
 mod reload;
+mod samples;
+mod sockets;
 mod tags;
 mod tls;
 mod upkeep;

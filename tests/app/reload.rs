@@ -59,3 +59,48 @@ async fn sighup_applies_a_new_cache_and_refuses_a_bad_one() {
     process.signal(Signal::TERM);
     assert!(process.ended().await.success());
 }
+
+/// LC-04: a hundred reloads, every other of them with a mistake, and no request notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_reloads_under_load_fail_no_request() {
+    let origin = Origin::start().await;
+    let image = Image::small(1);
+    origin.push_image("team/app", "v1", &image);
+    let good = format!(
+        "REGISTRY_MIRRORS: []\nPROXY_CACHES:\n{}    fresh_s: 3600\n",
+        cache("one.example", &origin)
+    );
+    let place = Place::new(&good);
+    let mut process = place.serve().await;
+    assert_eq!(status(&process, "one.example/team/app").await, 200);
+    let url = process.url("/v2/one.example/team/app/manifests/v1");
+    let (done, asking) = tokio::sync::watch::channel(false);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (url, asking) = (url.clone(), asking.clone());
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            tokio::spawn(async move {
+                let mut asked = 0;
+                while !*asking.borrow() {
+                    let answer = soon(&url, client.get(&url).send()).await.unwrap();
+                    assert_eq!(answer.status(), 200);
+                    asked += 1;
+                }
+                asked
+            })
+        })
+        .collect();
+    for turn in 0..100 {
+        let (yaml, told) = match turn % 2 {
+            0 => (format!("{good}HOT_CACHE: 1 Gb\n"), "stays as it was"),
+            _ => (format!("{good}LOG_LEVEL: info\n"), "configuration reloaded"),
+        };
+        place.configure(&yaml);
+        process.signal(Signal::HUP);
+        process.logs(told).await;
+    }
+    done.send(true).unwrap();
+    for client in clients {
+        assert!(soon("a client", client).await.unwrap() > 0);
+    }
+}

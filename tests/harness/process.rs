@@ -1,6 +1,7 @@
 //! The real binary as a child, for what only a process can show: signals, crashes, the command line.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
@@ -148,6 +149,41 @@ impl Place {
     pub(crate) async fn serve_with(&self, variables: &[(&str, &str)]) -> Process {
         let mut command = self.command(&["serve"]);
         command.envs(variables.iter().copied());
+        Self::begin(command).await
+    }
+
+    /// Starts the server as a service manager does that has opened a socket for it, under this name.
+    pub(crate) async fn serve_on(&self, name: &str, socket: impl Into<OwnedFd>) -> Process {
+        Self::begin(self.on_socket(name, socket.into())).await
+    }
+
+    /// The same where it must not start; returns what it said of that.
+    pub(crate) async fn serve_badly_on(&self, name: &str, socket: impl Into<OwnedFd>) -> String {
+        let mut command = self.on_socket(name, socket.into());
+        let output = soon("the end", command.output()).await.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn on_socket(&self, name: &str, socket: OwnedFd) -> Command {
+        // The first descriptor of sd_listen_fds(3) is 3.
+        let words = "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" serve";
+        let mut command = Command::new("/bin/sh");
+        self.furnish(command.args(["-c", words, env!("CARGO_BIN_EXE_entrepot")]))
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", name)
+            .stdin(Stdio::from(socket));
+        command
+    }
+
+    /// Starts the server by words of a shell, which finds the program as `$0`.
+    pub(crate) async fn serve_by(&self, words: &str) -> Process {
+        let mut command = Command::new("/bin/sh");
+        self.furnish(command.args(["-c", words, env!("CARGO_BIN_EXE_entrepot")]));
+        Self::begin(command).await
+    }
+
+    async fn begin(mut command: Command) -> Process {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -164,7 +164,7 @@ impl Site {
         let surroundings = Surroundings {
             clock: self.clock.clone(),
             intervals: self.intervals.clone(),
-            logging: None,
+            ..Surroundings::default()
         };
         let starting = App::start(self.config.clone(), surroundings);
         self.app = Some(soon("the start", starting).await.unwrap());

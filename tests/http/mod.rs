@@ -1,6 +1,7 @@
 //! The HTTP room over real sockets.
 
 mod bodies;
+mod documented;
 mod framing;
 mod peers;
 mod shutdown;

@@ -45,6 +45,7 @@ async fn plain_http_on_a_tls_port_is_answered_at_once() {
     let paths = TlsPaths {
         certificate: directory.path().join("tls.crt"),
         key: directory.path().join("tls.key"),
+        clients: None,
     };
     std::fs::write(&paths.certificate, made.cert.pem()).unwrap();
     std::fs::write(&paths.key, made.signing_key.serialize_pem()).unwrap();

@@ -34,6 +34,7 @@ impl Certificate {
         TlsPaths {
             certificate: self.directory.path().join("tls.crt"),
             key: self.directory.path().join("tls.key"),
+            clients: None,
         }
     }
 

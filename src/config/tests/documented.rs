@@ -86,3 +86,27 @@ fn the_manual_names_no_key_that_is_not_there() {
         assert!(top || feature || upstreams::is_entry_key(name), "{name}");
     }
 }
+
+/// The guide to security names no key that is not there, and its examples are sound but for their files.
+#[test]
+fn the_guide_to_security_names_keys_that_are_there() {
+    const GUIDE: &str = include_str!("../../../docs/security.md");
+    let words = GUIDE.split('`').skip(1).step_by(2);
+    let names = words.filter_map(|word| word.split([':', ' ']).next());
+    let is_name =
+        |name: &&str| name.len() > 3 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    for name in names.filter(is_name) {
+        let known = KEYS.iter().any(|key| key.name == name);
+        assert!(known || name == "LISTEN_FDS", "{name}");
+    }
+    for block in GUIDE.split("```yaml\n").skip(1) {
+        let yaml = block.split("```").next().unwrap_or_default();
+        for mistake in load(yaml).err().into_iter().flatten() {
+            let text = mistake.to_string();
+            assert!(
+                text.contains("cannot read") || text.contains("without"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -79,6 +79,7 @@ fn other_certificates_are_taken_over_but_tls_itself_is_fixed() {
         tls: Some(TlsConfig {
             certificate: certificate.into(),
             key: "key".into(),
+            clients: None,
         }),
         ..plain.clone()
     };

@@ -60,6 +60,25 @@ async fn a_jump_of_the_clock_deletes_nothing() {
     assert_eq!(origin.count("GET", "/v2/library/app/manifests/v0"), 1);
 }
 
+/// RS-06, RS-05: a start without a clock serves what is held and fetches, and the time that comes later is taken
+/// as it is.
+#[tokio::test]
+async fn a_start_at_1970_serves_and_heals() {
+    let origin = Origin::start().await;
+    push_images(&origin, 2, 100_000);
+    let mut site = capped(&origin, 400_000).await;
+    pull(&site, "v0").await;
+    for moment in [0, 2_147_483_648_000, 4_102_444_800_000] {
+        // 1970, 2038, 2100
+        jump(&site, moment - site.clock.now().as_millis());
+        site.restart().await;
+        pull(&site, "v0").await;
+        pull(&site, "v1").await;
+        assert_eq!(tags(&site).await, ["v0", "v1"], "at {moment}");
+        assert_eq!(site.get("/readyz").await.status, 200, "at {moment}");
+    }
+}
+
 /// GC-04: the order of uses is that in which they happened, whatever the clock said.
 #[tokio::test]
 async fn the_order_of_eviction_is_that_of_use_whatever_the_clock_says() {

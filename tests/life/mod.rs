@@ -3,6 +3,7 @@
 mod clock;
 mod crash;
 mod damage;
+mod hostile;
 mod kill;
 mod power;
 mod push_crash;

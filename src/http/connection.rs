@@ -98,7 +98,8 @@ impl<H: Handler> Newcomer<H> {
         let mut shutdown = self.shutdown.clone();
         let late = async {
             shutdown.reached(Phase::Draining).await;
-            sleep(FIRST_REQUEST).await;
+            // A cut waits for nobody.
+            let _ = timeout(FIRST_REQUEST, shutdown.reached(Phase::Cutting)).await;
         };
         let greeted = tokio::select! {
             // Nothing was asked yet, so nobody loses anything.
@@ -262,6 +263,8 @@ impl<H: Handler> Link<H> {
 async fn drive<C: Courteous, H>(connection: &mut C, link: &Link<H>, mut shutdown: Shutdown) -> End {
     let limits: &Limits = &link.shared.limits;
     let mut look = std::pin::pin!(sleep(Duration::ZERO));
+    let mut last_call = std::pin::pin!(sleep(FIRST_REQUEST));
+    let mut is_last_call = false;
     let mut was_told = false;
     loop {
         tokio::select! {
@@ -269,15 +272,16 @@ async fn drive<C: Courteous, H>(connection: &mut C, link: &Link<H>, mut shutdown
             result = &mut *connection => return End::Finished(result),
             phase = shutdown.next() => match phase {
                 Phase::Cutting => return End::Cut,
+                Phase::Draining | Phase::Serving if link.pulse.has_begun() => connection.finish(),
                 Phase::Draining | Phase::Serving => {
-                    if !link.pulse.has_begun()
-                        && let Ok(result) = timeout(FIRST_REQUEST, &mut *connection).await
-                    {
-                        return End::Finished(result);
-                    }
-                    connection.finish();
+                    is_last_call = true;
+                    last_call.as_mut().reset(Instant::now() + FIRST_REQUEST);
                 }
             },
+            () = &mut last_call, if is_last_call => {
+                is_last_call = false;
+                connection.finish();
+            }
             () = &mut look => {
                 let wait = match link.pulse.judge(limits) {
                     Verdict::Fine(wait) => wait,

@@ -67,6 +67,33 @@ async fn running_answers_are_finished_and_new_ones_refused() {
     assert_eq!(site.ended().await, Ended { cut: 0 });
 }
 
+/// LC-09: who connected in time is answered, even if the first request, or the rest of it, comes after the end
+/// has begun.
+#[tokio::test]
+async fn first_requests_on_their_way_are_answered() {
+    let (site, gate) = gated(Duration::from_secs(20));
+    gate.add_permits(2);
+    let mut silent = site.connect().await;
+    let mut begun = site.connect().await;
+    begun.write_all(b"GET /running HT").await.unwrap();
+    soon(async {
+        while site.metric("entrepot_http_connections ") < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    site.closer.drain();
+    let request = b"GET /running HTTP/1.1\r\nHost: a\r\n\r\n";
+    silent.write_all(request).await.unwrap();
+    begun.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    for mut stream in [silent, begun] {
+        assert_eq!(answer(&mut stream).await.1, b"first second");
+        assert_eq!(rest(&mut stream).await, "");
+    }
+    assert_eq!(site.ended().await, Ended { cut: 0 });
+}
+
 #[tokio::test]
 async fn what_does_not_end_is_cut() {
     let (site, _gate) = gated(Duration::from_millis(50));

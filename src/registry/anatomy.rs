@@ -8,19 +8,25 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Registry};
-use crate::model::{RepositoryId, Timestamp, Unit};
+use crate::model::{NamespaceId, NamespaceKind, RepositoryId, Timestamp, Unit};
 use crate::oci::{Digest, MediaType};
 use crate::store::{self, ReadTx};
 
 /// Most manifests, and most blobs, that are told of: what is told fits into a line of the control socket.
-const PARTS: usize = 500;
+const PARTS: usize = 300;
 
 /// Most repositories that are told of for having some of the same blobs, and most that are looked at for it.
 const SHARERS: usize = 50;
 const SHARERS_SEEN: usize = 1000;
 
-/// Most repositories looked at for having a blob; one that more have is shared in any case.
+/// Most repositories, and most namespaces, looked at for having a blob.
 const HOLDERS: usize = 100;
+
+/// Most links that are looked up in repositories of caches, of which no index says what they have.
+const LOOKUPS: usize = 20_000;
+
+/// Repositories listed in one go.
+const PAGE: usize = 100;
 
 /// What a manifest is made of.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -88,6 +94,8 @@ struct Dissection<'a> {
     seen: HashSet<Digest>,
     blobs: HashSet<Digest>,
     sharers: BTreeMap<RepositoryId, u64>,
+    /// Blobs that repositories of these namespaces share, which may be caches.
+    shared: BTreeMap<NamespaceId, Vec<(Digest, u64)>>,
 }
 
 impl<'a> Dissection<'a> {
@@ -103,6 +111,7 @@ impl<'a> Dissection<'a> {
             seen: HashSet::new(),
             blobs: HashSet::new(),
             sharers: BTreeMap::new(),
+            shared: BTreeMap::new(),
         }
     }
 
@@ -123,6 +132,7 @@ impl<'a> Dissection<'a> {
         for (digest, size_bytes) in named {
             self.blob(digest, size_bytes, &alone)?;
         }
+        self.cached_sharers()?;
         self.anatomy.last_used = self
             .tx
             .recency()
@@ -195,17 +205,9 @@ impl<'a> Dissection<'a> {
             return Ok(());
         }
         let link = self.tx.blobs().link_record(self.repository, &digest)?;
-        let is_linked = link.is_some_and(|link| !link.deleted);
+        let is_linked = link.as_ref().is_some_and(|link| !link.deleted);
         let record = self.tx.blobs().record(&digest)?.filter(|_| is_linked);
-        let holders = self.tx.blobs().holders(&digest, HOLDERS)?;
-        let others = holders.iter().filter(|holder| **holder != self.repository);
-        let mut shared = false;
-        for other in others {
-            shared = true;
-            if self.sharers.len() < SHARERS_SEEN || self.sharers.contains_key(other) {
-                *self.sharers.entry(*other).or_default() += stated;
-            }
-        }
+        let shared = self.note_sharers(digest, stated, link.is_some())?;
         if let Some(record) = &record
             && !shared
         {
@@ -223,6 +225,80 @@ impl<'a> Dissection<'a> {
             held: record.is_some(),
             shared,
         });
+        Ok(())
+    }
+
+    /// Notes who else has a blob; says whether anybody does.
+    fn note_sharers(
+        &mut self,
+        digest: Digest,
+        stated: u64,
+        is_ours: bool,
+    ) -> Result<bool, store::Error> {
+        let blobs = self.tx.blobs();
+        let mut links = 0;
+        for namespace in blobs.namespaces(&digest, HOLDERS)? {
+            let here = blobs.links_of(namespace, &digest)?;
+            links += here;
+            let is_own = is_ours && namespace == self.unit.namespace;
+            if here > u64::from(is_own) {
+                let shared = self.shared.entry(namespace).or_default();
+                shared.push((digest, stated));
+            }
+        }
+        let holders = blobs.holders(&digest, HOLDERS)?;
+        for other in holders.iter().filter(|other| **other != self.repository) {
+            if self.sharers.len() < SHARERS_SEEN || self.sharers.contains_key(other) {
+                *self.sharers.entry(*other).or_default() += stated;
+            }
+        }
+        Ok(links > u64::from(is_ours))
+    }
+
+    /// Finds the repositories of caches that have some of the shared blobs.
+    fn cached_sharers(&mut self) -> Result<(), store::Error> {
+        let mut lookups = LOOKUPS;
+        for (namespace, shared) in std::mem::take(&mut self.shared) {
+            let owner = self.tx.namespaces().record(namespace)?;
+            if owner.is_none_or(|owner| owner.kind != NamespaceKind::Cache) {
+                continue;
+            }
+            let mut after = None;
+            loop {
+                let page = self
+                    .tx
+                    .repositories()
+                    .list(namespace, after.as_ref(), PAGE)?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(last.clone());
+                for (_, other) in page {
+                    if lookups < shared.len() || self.sharers.len() >= SHARERS_SEEN {
+                        self.anatomy.complete = false;
+                        return Ok(());
+                    }
+                    lookups -= shared.len();
+                    self.note_cached(other, &shared)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_cached(
+        &mut self,
+        other: RepositoryId,
+        shared: &[(Digest, u64)],
+    ) -> Result<(), store::Error> {
+        // What was pushed has been found by its holders.
+        let record = self.tx.repositories().record(other)?;
+        if other == self.repository || record.is_none_or(|record| !record.fetched) {
+            return Ok(());
+        }
+        for (digest, stated) in shared {
+            if self.tx.blobs().link_record(other, digest)?.is_some() {
+                *self.sharers.entry(other).or_default() += stated;
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@
 //!  7  api            jobs                    doors (HTTP in)      clock (time in)
 //!  6  proxy  mirror  bundle                  what the product does
 //!  5  registry       auth                    content of a registry  who is asking, may they
-//!  4  quota          accounts      notify    limits; people and robots; the usage log, inboxes
+//!  4  quota  backup  accounts      notify    limits; copies; people and robots; the usage log, inboxes
 //!  3  store  blob  outbound  upstream  http  redb; files; HTTP clients; other registries; hyper
 //!  2  config                                 what the operator said, checked
 //!  1  model                                  nouns we store
@@ -85,6 +85,11 @@
 //! description, puts blobs aside as uploads while it hashes them, looks whether every part is here, and only
 //! then has `registry` link, ingest and tag.
 //!
+//! **Backup.** A command has the operation stream every row of one snapshot of `store`, and the digests it needs,
+//! while `registry` holds files that would be unlinked; the command links or copies them itself, since it may be
+//! root and the server confined. `backup` lays out the folder. A restore goes the other way without a server, and has
+//! `registry` check the result before it gets the name of a store.
+//!
 //! **Collection.** Whoever may make something unneeded has written a review `(due, what)` in the same
 //! transaction. `jobs` turns `registry::gc`, which takes reviews that are due in short transactions: still needed,
 //! put off, or removed, row first, file after, under the lock that publication of the same digest takes.
@@ -94,6 +99,7 @@ pub mod accounts;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod blob;
 pub mod bundle;
 pub mod config;

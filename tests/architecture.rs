@@ -71,6 +71,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "registry",
         ],
     ),
+    ("backup", &["oci", "model", "store", "blob"]),
     (
         "bundle",
         &[
@@ -139,6 +140,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "registry",
             "proxy",
             "bundle",
+            "backup",
             "mirror",
             "api",
             "jobs",

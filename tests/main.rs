@@ -4,6 +4,7 @@
 pub mod api;
 pub mod app;
 pub mod architecture;
+pub mod backup;
 pub mod bounds;
 pub mod bundle;
 pub mod clients;

@@ -376,7 +376,7 @@ async fn open_accounts(
 }
 
 /// The ledger lives in memory; what each organisation holds is in the store.
-async fn load_held(store: &Store, ledger: &Ledger) -> Result<(), store::Error> {
+pub(super) async fn load_held(store: &Store, ledger: &Ledger) -> Result<(), store::Error> {
     let held = store
         .scan(|tx| {
             let organizations = tx.namespaces().list()?.into_iter();
@@ -413,7 +413,7 @@ async fn load_quotas(store: &Store, quotas: &Quotas) -> Result<(), store::Error>
 }
 
 /// The volume of the data directory, as the ledger asks it.
-struct Volume(BlobStore);
+pub(super) struct Volume(pub(super) BlobStore);
 
 impl DiskSpace for Volume {
     fn free_bytes(&self) -> Option<u64> {

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{accounts, auth, blob, http, mirror, outbound, proxy, registry, store, telemetry};
+use crate::{
+    accounts, auth, backup, blob, http, mirror, outbound, proxy, registry, store, telemetry,
+};
 
 /// What is told to the operator before the process ends with 1.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,8 @@ pub enum Error {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
     #[error(transparent)]
     Blob(#[from] blob::Error),
     #[error(transparent)]

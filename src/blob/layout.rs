@@ -98,13 +98,21 @@ impl Layout {
         Ok(())
     }
 
+    /// The folders as they are, to be read only.
+    pub(super) fn existing(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            durable: Mutex::default(),
+        }
+    }
+
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Final name of a blob.
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
-        self.shard(Shard::of(digest)).join(digest.hex())
+        self.root.join(place_of(digest))
     }
 
     pub(super) fn shard(&self, shard: Shard) -> PathBuf {
@@ -193,6 +201,14 @@ impl Layout {
     fn algorithm(&self, algorithm: Algorithm) -> PathBuf {
         self.root.join("blobs").join(algorithm.as_str())
     }
+}
+
+/// Where the file of a blob lies below `DATA_DIR`, and below whatever keeps blobs as it does.
+pub fn place_of(digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    ["blobs", digest.algorithm().as_str(), &hex[..2], &hex]
+        .iter()
+        .collect()
 }
 
 fn flat_name(digest: &Digest) -> String {

@@ -66,7 +66,7 @@ pub use disk::Disk;
 pub use error::Error;
 pub use file::{BlobFile, Region};
 pub use follow::PartialStream;
-pub use layout::Shard;
+pub use layout::{Shard, place_of};
 pub use partial::{Partial, PartialFailure, PartialFailureKind, Progress};
 pub use reader::ByteStream;
 pub use upload::UploadWriter;
@@ -106,10 +106,19 @@ impl BlobStore {
     ///
     /// Blocks, for as long as a few syncs take; whatever number of blobs there are is not looked at.
     pub fn open(root: &Path, metrics: &prometheus::Registry) -> Result<Self, Error> {
+        Self::over(Layout::open(root)?, metrics)
+    }
+
+    /// Opens the blob files under `root` for a look: no folder is made, nothing is emptied.
+    pub fn open_read_only(root: &Path, metrics: &prometheus::Registry) -> Result<Self, Error> {
+        Self::over(Layout::existing(root), metrics)
+    }
+
+    fn over(layout: Layout, metrics: &prometheus::Registry) -> Result<Self, Error> {
         let metrics = Metrics::new(metrics).map_err(|error| Error::Metrics(Arc::new(error)))?;
         let reads = Reads::new(&metrics);
         Ok(Self(Arc::new(Inner {
-            layout: Layout::open(root)?,
+            layout,
             shelf: Shelf::new(reads.clone()),
             claims: Arc::default(),
             uploads: Uploads::new(),

@@ -14,6 +14,7 @@ mod delete;
 mod error;
 mod evict;
 mod gc;
+mod hold;
 mod holdings;
 mod hot;
 mod immutability;
@@ -64,6 +65,7 @@ pub use check::{CheckReport, Finding, Repair};
 pub use commit::Placed;
 pub use error::{Error, LabelFault, PolicyFault, PruneFault, QuotaFault};
 pub use gc::{Budget, GcReport};
+pub use hold::Hold;
 pub use holdings::{HeldTag, Holding};
 pub use hot::{HeldManifest, HotTag};
 pub use layers::{LayerView, ManifestView};
@@ -112,6 +114,7 @@ struct Inner {
     /// Something may be garbage now.
     collection_wanted: tokio::sync::Notify,
     touches: Arc<gc::Touches>,
+    holds: hold::Holds,
     /// The size of everything is being counted.
     counting_size: AtomicBool,
     in_flight: reclaim::InFlight,
@@ -158,6 +161,7 @@ impl Registry {
                 quotas: Quotas::new(ledger.clone()),
                 ledger,
                 touches: Arc::new(gc::Touches::new(clock.now())),
+                holds: hold::Holds::default(),
                 collecting: tokio::sync::Mutex::default(),
                 collection_wanted: tokio::sync::Notify::new(),
                 clock,

@@ -64,13 +64,10 @@ impl Registry {
         self.inner.hot.changed(gone.repository, &gone.touched);
     }
 
-    /// Unlinks a file unless its digest has been named again; returns the bytes that went.
+    /// Unlinks a file unless its digest has been named again; returns the bytes that went, or go when
+    /// the hold on it ends.
     pub(super) async fn unlink(&self, blob: Unnamed) -> Result<u64, Error> {
-        let Unnamed {
-            digest,
-            lingering,
-            bytes,
-        } = blob;
+        let (digest, bytes) = (blob.digest, blob.bytes);
         let _guard = self.content_lock(&digest).await;
         let named = self
             .inner
@@ -81,6 +78,9 @@ impl Registry {
         if named {
             return Ok(0);
         }
+        let Some(Unnamed { lingering, .. }) = self.inner.holds.defer(blob) else {
+            return Ok(bytes);
+        };
         self.inner
             .blobs
             .remove(&digest, move || drop(lingering))

@@ -199,8 +199,11 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether a local repository has the blob.
-    async fn is_pushed(&self, digest: &Digest) -> Result<bool, Error> {
+    /// Whether a local repository has the blob: nobody can fetch it again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_pushed(&self, digest: &Digest) -> Result<bool, Error> {
         let pushed = self.inner.store.read(|tx| {
             let holders = tx.blobs().holders(digest, 1)?;
             Ok::<_, store::Error>(!holders.is_empty())

@@ -82,9 +82,10 @@ impl Registry {
             .read(|tx| tx.blobs().record(&digest))
             .await?
             .is_some();
-        if !named {
+        let goes = !named && !self.inner.holds.any();
+        if goes {
             self.inner.blobs.remove(&digest, || {}).await?;
         }
-        Ok(!named)
+        Ok(goes)
     }
 }

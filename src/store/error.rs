@@ -21,6 +21,33 @@ pub enum Error {
         found: u64,
         known: u64,
     },
+    /// An older release wrote the file, which is only looked at.
+    #[error(
+        "{} was written by an earlier release (schema {found}); the next start brings it to schema {known}",
+        path.display()
+    )]
+    OlderSchema {
+        path: PathBuf,
+        found: u64,
+        known: u64,
+    },
+    /// The file cannot be looked at as it is.
+    #[error(
+        "{} was not closed (a power cut, or a process that was killed); the next start brings it to its last commit",
+        path.display()
+    )]
+    NotClosed { path: PathBuf },
+    /// Bringing the file to this release's schema takes space for a copy.
+    #[error(
+        "{} is to be brought to a newer schema, of which a copy is kept: that takes {} bytes, and the disk has {} \
+         free; nothing was changed",
+        path.display(), needed, free
+    )]
+    NoRoomToUpgrade {
+        path: PathBuf,
+        needed: u64,
+        free: u64,
+    },
     /// A file that is no store: another program's, or damaged beyond opening.
     #[error("{} cannot be opened as a store", path.display())]
     Open {
@@ -35,6 +62,12 @@ pub enum Error {
     /// A row holds bytes that we did not write. Trying again cannot help; other rows are fine.
     #[error("a row of {table} is damaged: {reason}")]
     Corrupt { table: &'static str, reason: String },
+    /// The file cannot be read to its end; the store goes on with what can be.
+    #[error("the store cannot be read: {reason}; `entrepot doctor` tells more")]
+    Unreadable { reason: String },
+    /// Bytes that a store is to be made of are not those of one.
+    #[error("these are not the rows of a store: {reason}")]
+    Dump { reason: String },
     /// A name that should be free is taken.
     #[error("{name} exists")]
     Exists { name: String },
@@ -59,6 +92,12 @@ impl Error {
     /// Whether trying again later is all there is to do.
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Busy | Self::ReadOnly)
+    }
+
+    pub(super) fn unreadable(reason: impl ToString) -> Self {
+        Self::Unreadable {
+            reason: reason.to_string(),
+        }
     }
 
     /// The error of `path`, which redb would not open.

@@ -13,7 +13,7 @@
 //!
 //! A table that only adds to the others comes without a number of its own: it is made when it is not there.
 //! What an earlier release would read wrongly, or not at all, brings a number, so that it refuses the file
-//! rather than some of its rows.
+//! rather than some of its rows. `open` keeps a copy of the file before the first step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -294,7 +294,7 @@ pub(super) fn check(path: &Path, database: &impl ReadableDatabase) -> Result<u64
     }
 }
 
-fn schema(snapshot: &ReadTransaction) -> Result<Option<u64>, redb::Error> {
+pub(super) fn schema(snapshot: &ReadTransaction) -> Result<Option<u64>, redb::Error> {
     let meta = match snapshot.open_table(Table::Meta.definition()) {
         Ok(meta) => meta,
         Err(TableError::Storage(error)) => return Err(error.into()),

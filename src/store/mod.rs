@@ -24,6 +24,7 @@ mod audit;
 mod blobs;
 mod changes;
 mod codec;
+mod dump;
 mod error;
 mod health;
 mod immutability;
@@ -31,6 +32,7 @@ mod invitations;
 mod jobs;
 mod keys;
 mod labels;
+mod load;
 mod logs;
 mod manifests;
 mod metrics;
@@ -76,7 +78,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::Database;
+use redb::{Database, ReadableDatabase};
 use tokio::sync::{oneshot, watch};
 
 pub use app_tokens::AppTokens;
@@ -84,11 +86,13 @@ pub use audit::{
     Audit, Fault, Index, Number, Progress, RowFault, Standing, WrongCount, WrongNumber, WrongRow,
 };
 pub use blobs::{Blobs, LinkChange};
+pub use dump::{Cached, Dumped, Sink};
 pub use error::Error;
 pub use immutability::Immutability;
 pub use invitations::Invitations;
 pub use jobs::Jobs;
 pub use labels::Labels;
+pub use load::load;
 pub use logs::{Logs, day};
 pub use manifests::Manifests;
 pub use mirrors::Mirrors;
@@ -128,6 +132,9 @@ use writer::{Batches, Writer};
 /// Most rows that a page of a listing should ask for: what one visit to the blocking pool reads.
 pub const PAGE_ROWS: usize = 1_000;
 
+/// The schema that this release reads and writes.
+pub const SCHEMA: u64 = migrate::SCHEMA;
+
 /// The open store. Clones share it; dropping the last one finishes the queued writes, which blocks
 /// for a commit or two, and closes the file.
 #[derive(Clone)]
@@ -141,9 +148,9 @@ pub struct Options {
 }
 
 struct Inner {
-    // First, so that it is dropped first: queued writes need the database.
-    writer: Writer,
-    database: Arc<Database>,
+    // First, so that it is dropped first: queued writes need the database. None: only reads.
+    writer: Option<Writer>,
+    database: Arc<dyn ReadableDatabase + Send + Sync>,
     health: Arc<Health>,
     volume: Arc<Volume>,
     // Last: its end tells that the file is closed.
@@ -176,6 +183,27 @@ impl Store {
         }
     }
 
+    /// Opens the store in the file `path` without changing a byte of it, for a look; writes are refused.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`Error::NotClosed`] if the process that had it open was killed,
+    /// [`Error::OlderSchema`] if it is to be brought up to date first.
+    pub fn open_read_only(
+        path: &Path,
+        options: &Options,
+        metrics: &prometheus::Registry,
+    ) -> Result<Self, Error> {
+        let metrics = Metrics::new(metrics).map_err(|error| Error::Metrics(Arc::new(error)))?;
+        Ok(Self(Arc::new(Inner {
+            writer: None,
+            database: Arc::new(open::read_only(path, options.cache_bytes)?),
+            health: Arc::new(Health::new(metrics.failed)),
+            // Nothing is asked of it: there is no writer.
+            volume: Arc::new(Volume::overlaid(path, metrics.read_only)),
+            open: watch::Sender::new(()),
+        })))
+    }
+
     fn start(
         path: &Path,
         database: Database,
@@ -193,7 +221,7 @@ impl Store {
         };
         let writer = Writer::start(batches).map_err(|error| Error::file(path, error))?;
         Ok(Self(Arc::new(Inner {
-            writer,
+            writer: Some(writer),
             database,
             health,
             volume,
@@ -210,7 +238,7 @@ impl Store {
         F: FnOnce(&ReadTx) -> Result<T, E>,
         E: From<Error>,
     {
-        f(&ReadTx::begin(&self.0.database, &self.0.health)?)
+        f(&ReadTx::begin(&*self.0.database, &self.0.health)?)
     }
 
     /// Runs `f` over what is committed, on the blocking pool: for pages of up to [`PAGE_ROWS`] rows.
@@ -229,7 +257,7 @@ impl Store {
         let store = self.clone();
         let (reply, outcome) = oneshot::channel();
         blocking(Box::new(move || {
-            let read = || f(&ReadTx::begin(&store.0.database, &store.0.health)?);
+            let read = || f(&ReadTx::begin(&*store.0.database, &store.0.health)?);
             // A caller that is gone does not want to know.
             let _ = reply.send(read());
         }))
@@ -255,7 +283,7 @@ impl Store {
     {
         let (database, health) = (self.0.database.clone(), self.0.health.clone());
         self.scan(move |_| {
-            let mut tx = ReadTx::begin(&database, &health)?;
+            let mut tx = ReadTx::begin(&*database, &health)?;
             f(&mut WriteTx::new(&mut tx))
         })
         .await
@@ -281,7 +309,8 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         self.0.health.check()?;
-        let answer = self.0.writer.submit(f).await?;
+        let writer = self.0.writer.as_ref().ok_or(Error::ReadOnly)?;
+        let answer = writer.submit(f).await?;
         answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 

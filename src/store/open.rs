@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redb::{Builder, Database, DatabaseError};
+use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
@@ -60,6 +60,10 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Opened, Error>
     }
     let database = patiently(|| builder(cache_bytes).open(path));
     let database = database.map_err(|error| Error::opening(path, error))?;
+    let found = migrate::check(path, &database)?;
+    if found < migrate::SCHEMA {
+        keep_copy(path, found)?;
+    }
     migrate::upgrade(path, &database)?;
     // Whoever else was making a store has lost: the one at `path` is open, and ours.
     if let Err(error) = remove_unfinished(path) {
@@ -79,6 +83,71 @@ pub(super) fn overlaid(path: &Path, cache_bytes: usize) -> Result<Database, Erro
     }
     migrate::upgrade(path, &database)?;
     Ok(database)
+}
+
+/// Opens the store at `path` without changing it.
+pub(super) fn read_only(path: &Path, cache_bytes: usize) -> Result<ReadOnlyDatabase, Error> {
+    let opened = patiently(|| builder(cache_bytes).open_read_only(path));
+    let database = opened.map_err(|error| match error {
+        DatabaseError::RepairAborted => Error::NotClosed {
+            path: path.to_owned(),
+        },
+        error => Error::opening(path, error),
+    })?;
+    match migrate::check(path, &database)? {
+        migrate::SCHEMA => Ok(database),
+        found => Err(Error::OlderSchema {
+            path: path.to_owned(),
+            found,
+            known: migrate::SCHEMA,
+        }),
+    }
+}
+
+/// Keeps the file as it is before an upgrade, as `NAME.schema-N` (LC-05), so that the earlier release can
+/// be gone back to. Nothing is written to the file meanwhile: it is open, and ours.
+///
+/// # Errors
+/// [`Error::NoRoomToUpgrade`] unless the volume has twice its size: the copy, and what the upgrade writes.
+fn keep_copy(path: &Path, schema: u64) -> Result<(), Error> {
+    let failed = |error| Error::file(path, error);
+    let size = fs::metadata(path).map_err(failed)?.len();
+    let volume = rustix::fs::statvfs(folder(path)).map_err(|error| failed(error.into()))?;
+    let (needed, free) = (
+        size.saturating_mul(2),
+        volume.f_bavail.saturating_mul(volume.f_frsize),
+    );
+    if free < needed {
+        return Err(Error::NoRoomToUpgrade {
+            path: path.to_owned(),
+            needed,
+            free,
+        });
+    }
+    let copying = unfinished(path, "copy");
+    let copy = || {
+        let mut to = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&copying)?;
+        io::copy(&mut File::open(path)?, &mut to)?;
+        to.sync_all()?;
+        rustix::fs::rename(&copying, kept_copy(path, schema))?;
+        File::open(folder(path))?.sync_all()
+    };
+    copy().map_err(failed)?;
+    tracing::info!(store.schema = schema, copy.path = %kept_copy(path, schema).display(),
+        "the store is brought up to date; a copy of it is kept");
+    Ok(())
+}
+
+/// Where the store is kept as it was before an upgrade.
+fn kept_copy(path: &Path, schema: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".schema-{schema}"));
+    name.into()
 }
 
 /// Opens the file, in a few tries while it is in use: a process that forks to begin another program shares

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use super::changes::{Change, Changes};
 use super::codec::Stored;
@@ -173,7 +173,10 @@ nouns! {
 
 impl ReadTx {
     /// Begins at what is committed now.
-    pub(super) fn begin(database: &Database, health: &Arc<Health>) -> Result<Self, Error> {
+    pub(super) fn begin(
+        database: &dyn ReadableDatabase,
+        health: &Arc<Health>,
+    ) -> Result<Self, Error> {
         let snapshot = database
             .begin_read()
             .map_err(|error| health.fail("beginning a read", error))?;
@@ -183,6 +186,11 @@ impl ReadTx {
             changes: Changes::new(),
             health: Arc::clone(health),
         })
+    }
+
+    /// The snapshot itself, for what looks at every table.
+    pub(super) const fn snapshot(&self) -> &ReadTransaction {
+        &self.snapshot
     }
 
     /// What `decode` makes of a row, if there is one.

@@ -174,7 +174,7 @@ impl Batches {
     /// Runs closures up to the size of a batch, commits them and answers their callers.
     fn run_batch(&self, waiting: &mut impl Iterator<Item = Queued>) {
         let tx = self.health.check();
-        let mut tx = match tx.and_then(|()| ReadTx::begin(&self.database, &self.health)) {
+        let mut tx = match tx.and_then(|()| ReadTx::begin(&*self.database, &self.health)) {
             Ok(tx) => tx,
             Err(error) => return waiting.for_each(|work| work.answer(Err(error.clone()))),
         };

@@ -19,7 +19,7 @@ async fn stage() -> (Place, Process) {
     (place, server)
 }
 
-pub(super) async fn stop(mut server: Process) {
+pub(crate) async fn stop(mut server: Process) {
     server.signal(Signal::TERM);
     assert!(server.ended().await.success());
 }
@@ -279,7 +279,7 @@ async fn a_robots_token_is_told_once() {
 }
 
 /// A cache that holds `library/app`, a user, and a robot of the cache.
-pub(super) async fn cache() -> (Place, Process) {
+pub(crate) async fn cache() -> (Place, Process) {
     let origin = Origin::start().await;
     let image = Image::with_layers(1, &[1_000]);
     origin.push_image("library/app", "v1", &image);
@@ -298,7 +298,7 @@ pub(super) async fn cache() -> (Place, Process) {
     (place, server)
 }
 
-pub(super) const APP: &str = "docker.io/library/app";
+pub(crate) const APP: &str = "docker.io/library/app";
 
 #[tokio::test]
 async fn grants_are_set_listed_and_taken_back() {

@@ -1,6 +1,6 @@
 //! The program: its command line, its signals, its start and its end.
 
-mod accounts;
+pub(crate) mod accounts;
 mod commands;
 mod control;
 mod explain;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod accounts;
+mod backup;
 mod bundle;
 mod tags;
 
@@ -13,6 +14,7 @@ pub(super) use accounts::{
     OrganizationCommand, PasswordArgs, PermissionCommand, RepositoryCommand, RobotCommand,
     UserCommand, VisibilityArg,
 };
+pub(super) use backup::{BackupArgs, RestoreArgs};
 pub(super) use bundle::{ExportArgs, ImportArgs, KeysCommand, WarmArgs};
 pub(super) use tags::TagCommand;
 
@@ -281,6 +283,31 @@ pub(super) enum SiteCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say what is wrong with this installation, and how to mend it
+    ///
+    /// Looks at configuration, folder, store, certificate, clock and limits, and changes nothing, whether a server
+    /// runs or not. Exits with 0 if all is fine, with 1 if something is to be mended, with 2 if something is lost
+    /// that only a backup or a push brings back.
+    Doctor {
+        /// Ask the upstreams too whether they answer
+        #[arg(long)]
+        online: bool,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy everything into a folder of backups, while the server goes on
+    ///
+    /// The rows of the store as they were at one moment, and the blobs they need: those that an earlier backup in
+    /// the same folder has are not copied again, and where the volume allows it files are linked. The folder
+    /// keeps every backup until --keep says otherwise. Exits with 3 if content was gone or damaged already, with
+    /// 1 if --verify finds something wrong.
+    Backup(BackupArgs),
+    /// Make a data folder of a backup
+    ///
+    /// Into an empty folder only. Everything is compared with its sums before the folder is one that a server
+    /// takes. A restore that was cut goes on when the same command is given again.
+    Restore(RestoreArgs),
     /// Write images into a bundle, to be carried where no line leads
     ///
     /// A bundle is an OCI image layout in a tar archive, which other tools read too, with a signed

@@ -1,8 +1,10 @@
 //! The subcommands, one file each; `main` hands the parsed command line over.
 
+mod backup;
 mod cache;
 mod check;
 mod check_config;
+mod doctor;
 mod explain;
 mod export;
 mod gc;
@@ -16,6 +18,7 @@ mod output;
 mod password;
 mod prune;
 mod repository;
+mod restore;
 mod robot;
 mod serve;
 mod status;
@@ -43,6 +46,9 @@ use crate::config::{Config, ConfigSource, Environment, Flags};
 use crate::model::Clock;
 pub(super) use output::Output;
 use transfer::Given;
+
+/// Exit status of a look that found something lost.
+const LOST: u8 = 2;
 
 /// Exit status of a command that was told to go on and has left something out.
 const PARTIAL: u8 = 3;
@@ -86,6 +92,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Told) => ExitCode::FAILURE,
+        Err(Stop::Lost) => ExitCode::from(LOST),
         Err(Stop::Partial) => ExitCode::from(PARTIAL),
         Err(Stop::Error(error)) => {
             output.error(format_args!("entrepot: {}", error.chain()));
@@ -129,6 +136,9 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
             check::check(Request::Recount { repair }, json, site, output)
         }
         SiteCommand::Scrub { bandwidth, json } => check::scrub(bandwidth, json, site, output),
+        SiteCommand::Doctor { online, json } => doctor::run(online, json, site, output),
+        SiteCommand::Backup(given) => backup::run(&given, site, output),
+        SiteCommand::Restore(given) => restore::run(&given, site, output),
         SiteCommand::Export(given) => export::run(given, site, output),
         SiteCommand::Import(given) => import::run(given, site, output),
         SiteCommand::Inventory => export::inventory(site, output),
@@ -141,6 +151,8 @@ fn run_on_site(command: SiteCommand, site: &Site, output: &Output) -> Result<(),
 pub(super) enum Stop {
     /// Everything has been said.
     Told,
+    /// Everything has been said, and it was that something is lost.
+    Lost,
     /// Not everything was done, as was allowed; what was left out has been listed.
     Partial,
     Error(Box<Error>),

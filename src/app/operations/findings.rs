@@ -2,16 +2,18 @@
 
 use super::Failure;
 use super::message::DamageRow;
-use crate::app::assemble::Services;
 use crate::model::{ByteSize, NamespaceId, PolicyScope, RepositoryId, Review};
-use crate::registry::{self, Damage, Finding};
+use crate::registry::{self, Damage, Finding, Registry};
 use crate::store::{Number, ReadTx, RowFault};
 
 /// Repositories named with damaged content, at most.
 const NAMED: usize = 3;
 
 /// Says what is wrong.
-pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<String, Failure> {
+pub(in crate::app) async fn describe(
+    registry: &Registry,
+    finding: &Finding,
+) -> Result<String, Failure> {
     Ok(match finding {
         Finding::MissingFile { digest, size_bytes } => {
             let size = ByteSize(*size_bytes);
@@ -32,7 +34,7 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
             stored_bytes,
             counted_bytes,
         } => {
-            let name = namespace_name(services, *namespace).await?;
+            let name = namespace_name(registry, *namespace).await?;
             format!("{name} is said to hold {stored_bytes} bytes and holds {counted_bytes}")
         }
         Finding::WrongTotal {
@@ -42,7 +44,7 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
             "all blobs are said to have {stored_bytes} bytes together and have {counted_bytes}"
         ),
         Finding::DamagedManifest { repository, digest } => {
-            let name = repository_name(services, *repository).await?;
+            let name = repository_name(registry, *repository).await?;
             format!("manifest {name}@{digest} is gone or damaged")
         }
         Finding::DanglingTag {
@@ -50,11 +52,11 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
             tag,
             digest,
         } => {
-            let name = repository_name(services, *repository).await?;
+            let name = repository_name(registry, *repository).await?;
             format!("tag {name}:{tag} points to {digest}, which is not there")
         }
         Finding::Forgotten { review } => {
-            let what = subject(services, review).await?;
+            let what = subject(registry, review).await?;
             format!("nothing needs {what}, and the collector was not told")
         }
         Finding::MissingIndexRow { fault } => {
@@ -67,14 +69,14 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
             )
         }
         Finding::WrongLinkCount { wrong } => {
-            let name = namespace_name(services, wrong.namespace).await?;
+            let name = namespace_name(registry, wrong.namespace).await?;
             format!(
                 "{name} is said to have blob {} in {} of its repositories and has it in {}",
                 wrong.digest, wrong.stored, wrong.counted
             )
         }
         Finding::WrongNumber { wrong } => {
-            let name = repository_name(services, wrong.repository).await?;
+            let name = repository_name(registry, wrong.repository).await?;
             let what = match wrong.number {
                 Number::Bytes => "bytes",
                 Number::Stars => "stars",
@@ -87,8 +89,8 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
         }
         Finding::WrongRow { wrong } => {
             let whose = match wrong.scope {
-                Some(PolicyScope::Namespace(id)) => namespace_name(services, id).await?,
-                Some(PolicyScope::Repository(id)) => repository_name(services, id).await?,
+                Some(PolicyScope::Namespace(id)) => namespace_name(registry, id).await?,
+                Some(PolicyScope::Repository(id)) => repository_name(registry, id).await?,
                 None => "the site".to_owned(),
             };
             match wrong.fault {
@@ -99,17 +101,32 @@ pub(super) async fn describe(services: &Services, finding: &Finding) -> Result<S
     })
 }
 
-/// Says whose content is damaged.
-pub(super) async fn damage(services: &Services, damage: &Damage) -> Result<DamageRow, Failure> {
-    let (kind, mut repositories) = match damage.manifest_of {
-        Some(id) => ("manifest", vec![repository_name(services, id).await?]),
-        None => {
-            let registry = &services.registry;
-            (
-                "blob",
-                registry.who_has_blob(&damage.digest, NAMED + 1).await?,
-            )
+/// Whether it tells of content that is gone and that no upstream has.
+pub(in crate::app) async fn is_lost(
+    registry: &Registry,
+    finding: &Finding,
+) -> Result<bool, Failure> {
+    let repository = match finding {
+        Finding::MissingFile { digest, .. } => return Ok(registry.is_pushed(digest).await?),
+        Finding::DamagedManifest { repository, .. } | Finding::DanglingTag { repository, .. } => {
+            *repository
         }
+        _ => return Ok(false),
+    };
+    let read = |tx: &ReadTx| tx.repositories().record(repository);
+    let record = registry.store().read(read).await;
+    let record = record.map_err(registry::Error::from)?;
+    Ok(record.is_none_or(|record| !record.fetched))
+}
+
+/// Says whose content is damaged.
+pub(super) async fn damage(registry: &Registry, damage: &Damage) -> Result<DamageRow, Failure> {
+    let (kind, mut repositories) = match damage.manifest_of {
+        Some(id) => ("manifest", vec![repository_name(registry, id).await?]),
+        None => (
+            "blob",
+            registry.who_has_blob(&damage.digest, NAMED + 1).await?,
+        ),
     };
     let more = repositories.len() > NAMED;
     repositories.truncate(NAMED);
@@ -124,8 +141,8 @@ pub(super) async fn damage(services: &Services, damage: &Damage) -> Result<Damag
 }
 
 /// What a review is about.
-async fn subject(services: &Services, review: &Review) -> Result<String, Failure> {
-    let name = repository_name(services, review.repository()).await?;
+async fn subject(registry: &Registry, review: &Review) -> Result<String, Failure> {
+    let name = repository_name(registry, review.repository()).await?;
     Ok(match review {
         Review::Tag { tag, .. } => format!("the tag {name}:{tag}"),
         Review::Lifetime { sequence, .. } => format!("line {sequence} of the history of {name}"),
@@ -134,17 +151,17 @@ async fn subject(services: &Services, review: &Review) -> Result<String, Failure
     })
 }
 
-async fn repository_name(services: &Services, id: RepositoryId) -> Result<String, Failure> {
-    let name = services.registry.full_name(id).await?;
+async fn repository_name(registry: &Registry, id: RepositoryId) -> Result<String, Failure> {
+    let name = registry.full_name(id).await?;
     Ok(name.map_or_else(
         || format!("(a repository that is gone: number {id})"),
         |name| name.to_string(),
     ))
 }
 
-async fn namespace_name(services: &Services, id: NamespaceId) -> Result<String, Failure> {
+async fn namespace_name(registry: &Registry, id: NamespaceId) -> Result<String, Failure> {
     let read = |tx: &ReadTx| tx.namespaces().record(id);
-    let record = services.registry.store().read(read).await;
+    let record = registry.store().read(read).await;
     let record = record.map_err(registry::Error::from)?;
     Ok(record.map_or_else(
         || format!("(a namespace that is gone: number {id})"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::backup_message::{BackupWish, PartRow, SnapshotRow};
 use super::bundle_message::{
     ExportRow, ExportWish, ImportRow, ImportWish, LeftRow, VolumeRow, WarmWish, WarmedRow,
 };
@@ -148,6 +149,8 @@ pub(in crate::app) enum Request {
     DistrustKey {
         id: String,
     },
+    /// Takes one file, without bytes, whose end says that every blob was copied.
+    Backup(BackupWish),
     /// Takes one file, the list.
     Warm(WarmWish),
 }
@@ -158,6 +161,7 @@ impl Request {
         match self {
             Self::Export(wish) => wish.since.is_some() as usize,
             Self::Import(wish) => wish.files.len(),
+            Self::Backup(wish) => wish.rows as usize,
             Self::Warm(_) | Self::Present {} => 1,
             _ => 0,
         }
@@ -266,6 +270,10 @@ pub(in crate::app) enum Row {
     Import(ImportRow),
     Key(KeyLine),
     Warmed(WarmedRow),
+    /// A file of a backup whose bytes follow.
+    Part(PartRow),
+    /// What a backup has, behind its files.
+    Snapshot(SnapshotRow),
 }
 
 /// A tag that is held.
@@ -382,6 +390,8 @@ pub(in crate::app) struct FindingRow {
     pub(in crate::app) repaired: bool,
     /// Whether `--repair` would put it right, or has.
     pub(in crate::app) repairable: bool,
+    /// Whether nobody can fetch again what is gone.
+    pub(in crate::app) lost: bool,
 }
 
 /// A tag that has ended by a policy, or would.
@@ -486,6 +496,8 @@ impl Row {
             Self::Import(row) => serde_json::to_value(row),
             Self::Key(row) => serde_json::to_value(row),
             Self::Warmed(row) => serde_json::to_value(row),
+            Self::Part(row) => serde_json::to_value(row),
+            Self::Snapshot(row) => serde_json::to_value(row),
         };
         let mut value = value.expect("names, numbers and times are always JSON");
         for (key, time) in self.times() {

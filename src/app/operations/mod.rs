@@ -5,6 +5,8 @@
 //! shows that it goes on and no answer is held in memory whole.
 
 mod accounts;
+mod backup;
+mod backup_message;
 mod bundle;
 mod bundle_message;
 mod content;
@@ -27,9 +29,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+pub(super) use backup_message::{BackupWish, PartRow, SnapshotRow};
 pub(super) use bundle_message::{
     ExportRow, ExportWish, ImportRow, ImportWish, LeftRow, Resume, VolumeRow, WarmWish, WarmedRow,
 };
+pub(super) use findings::{describe as describe_finding, is_lost};
 pub(super) use look_message::{
     Belongs, BlobRow, BlobState, ExplainRow, LookRow, OrganizationLook, Pullers,
 };
@@ -65,6 +69,8 @@ pub(super) enum Failure {
     Registry(#[from] crate::registry::Error),
     #[error(transparent)]
     Accounts(#[from] crate::accounts::Error),
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
     #[error(transparent)]
     Upstream(#[from] crate::proxy::Error),
     /// Boxed: errors stay small on the good path.
@@ -151,6 +157,7 @@ async fn carry_out(
         Request::ListKeys {} => bundle::list_keys(services, report).await,
         Request::TrustKey { text } => bundle::trust_key(services, text, report).await,
         Request::DistrustKey { id } => bundle::distrust_key(services, id).await,
+        Request::Backup(wish) => backup::backup(services, *wish, input, report).await,
         Request::Warm(wish) => warm::warm(services, wish, input, report).await,
         Request::List { scope: None } => content::list_organizations(services, report).await,
         Request::List { scope: Some(scope) } => content::list_tags(services, scope, report).await,

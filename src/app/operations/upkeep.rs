@@ -126,9 +126,10 @@ pub(super) async fn check(
         while let Some(finding) = coming.recv().await {
             let repairable = finding.is_repairable();
             let row = FindingRow {
-                finding: findings::describe(services, &finding).await?,
+                finding: findings::describe(&services.registry, &finding).await?,
                 repaired: repair && repairable,
                 repairable,
+                lost: findings::is_lost(&services.registry, &finding).await?,
             };
             report.row(Row::Finding(row)).await?;
         }
@@ -178,7 +179,7 @@ pub(super) async fn scrub(
     };
     let telling = async {
         while let Some(damage) = coming.recv().await {
-            let row = findings::damage(services, &damage).await?;
+            let row = findings::damage(&services.registry, &damage).await?;
             report.row(Row::Damage(row)).await?;
         }
         Ok::<(), Failure>(())

@@ -171,7 +171,8 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
         let held = registry.inner.blobs.list(Shard::of(&digest)).await?;
         let held = held.into_iter().find(|held| held.digest == digest);
         let file = held.map(|held| held.size_bytes);
-        let repair = self.repair == Repair::Yes;
+        // What a backup holds is looked at again another day.
+        let repair = self.repair == Repair::Yes && !registry.inner.holds.any();
         if let Some(finding) = compare(digest, row, file) {
             if repair {
                 match finding {
@@ -191,7 +192,9 @@ impl<F: FnMut(&Finding) + Send> Check<'_, F> {
                         true => Ok::<_, store::Error>(false),
                         false => tx.blobs().remove(&digest).map(|()| true),
                     };
-                if registry.inner.store.write(remove).await? {
+                let removed = registry.inner.store.write(remove).await?;
+                // Asked after the row went: a backup that began before has the row.
+                if removed && !registry.inner.holds.any() {
                     registry.inner.blobs.remove(&digest, || {}).await?;
                 }
             }

@@ -1,0 +1,78 @@
+//! The registry over a data folder that nobody serves, without doors, accounts and upstreams.
+//!
+//! For commands that look at a folder, or make one, and must not begin what a server begins: nothing is
+//! configured, no secret is made, nothing runs by itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+use super::assemble::{Volume, load_held, rules, store_path};
+use crate::blob::BlobStore;
+use crate::config::Config;
+use crate::model::Clock;
+use crate::quota::Ledger;
+use crate::registry::{self, Registry};
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
+
+/// Opens a store and the blobs of a folder; the lock is the caller's.
+///
+/// # Errors
+/// The store's, the disk's.
+pub(super) async fn open(
+    store: PathBuf,
+    data_dir: &Path,
+    config: &Config,
+) -> Result<Registry, Error> {
+    let (data_dir, options) = (data_dir.to_owned(), options(config));
+    let open = move |families: &Families| {
+        let store = Store::open(&store, &options, families)?;
+        Ok((store, BlobStore::open(&data_dir, families)?))
+    };
+    registry(config, open).await
+}
+
+/// Opens a data folder for a look: not a byte of it changes.
+///
+/// # Errors
+/// As [`Store::open_read_only`]; the disk's.
+pub(super) async fn open_read_only(config: &Config) -> Result<Registry, Error> {
+    let (data_dir, options) = (config.data_dir.clone(), options(config));
+    let open = move |families: &Families| {
+        let store = Store::open_read_only(&store_path(&data_dir), &options, families)?;
+        Ok((store, BlobStore::open_read_only(&data_dir, families)?))
+    };
+    registry(config, open).await
+}
+
+type Families = prometheus::Registry;
+
+fn options(config: &Config) -> store::Options {
+    store::Options {
+        cache_bytes: usize::try_from(config.store_cache.bytes()).unwrap_or(usize::MAX),
+    }
+}
+
+async fn registry(
+    config: &Config,
+    open: impl FnOnce(&Families) -> Result<(Store, BlobStore), Error> + Send + 'static,
+) -> Result<Registry, Error> {
+    let metrics = Metrics::new()?;
+    let families = metrics.registry().clone();
+    let opening = tokio::task::spawn_blocking(move || open(&families));
+    let (store, blobs) = opening.await??;
+    let ledger = Ledger::new(Arc::new(Volume(blobs.clone())), 0);
+    load_held(&store, &ledger).await?;
+    Ok(Registry::new(registry::Parts {
+        store,
+        blobs,
+        ledger,
+        clock: Clock::System,
+        hot_cache: config.hot_cache,
+        rules: rules(config),
+        // No session is begun or gone on with.
+        session_secret: [0; 32],
+        metrics: registry::Metrics::new(metrics.registry())?,
+    }))
+}

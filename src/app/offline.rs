@@ -3,6 +3,8 @@
 //! For commands that look at a folder, or make one, and must not begin what a server begins: nothing is
 //! configured, no secret is made, nothing runs by itself.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,6 +46,55 @@ pub(super) async fn open_read_only(config: &Config) -> Result<Registry, Error> {
         Ok((store, BlobStore::open_read_only(&data_dir, families)?))
     };
     registry(config, open).await
+}
+
+/// Opens a copy of the store for a look, with the blobs where they are; the copy goes when it is dropped.
+///
+/// For a store that was not closed, or is of an earlier release: opening it would change it.
+///
+/// # Errors
+/// As [`open`]; [`Error::Refused`] if there is no room for the copy.
+pub(super) async fn open_copy(config: &Config) -> Result<(Registry, Copy), Error> {
+    let (data_dir, options) = (config.data_dir.clone(), options(config));
+    let copy = Copy(std::env::temp_dir().join(format!("entrepot-look-{}", std::process::id())));
+    let store = copy.take(&store_path(&data_dir))?;
+    let open = move |families: &Families| {
+        let store = Store::open(&store, &options, families)?;
+        Ok((store, BlobStore::open_read_only(&data_dir, families)?))
+    };
+    Ok((registry(config, open).await?, copy))
+}
+
+/// A folder with a copy of a store, for this user alone.
+#[derive(Debug)]
+pub(super) struct Copy(PathBuf);
+
+impl Copy {
+    fn take(&self, store: &Path) -> Result<PathBuf, Error> {
+        let failed = |error| Error::file("copy the store to", &self.0, error);
+        let size = fs::metadata(store).map_err(failed)?.len();
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&self.0)
+            .map_err(failed)?;
+        let volume = rustix::fs::statvfs(&self.0).map_err(|error| failed(error.into()))?;
+        // Bringing it up to date takes a copy of its own.
+        if volume.f_bavail.saturating_mul(volume.f_frsize) < size.saturating_mul(3) {
+            let folder = self.0.display();
+            let reason = format!("there is no room for a copy of the store in {folder} (TMPDIR)");
+            return Err(Error::Refused(reason));
+        }
+        let to = self.0.join("entrepot.redb");
+        fs::copy(store, &to).map_err(failed)?;
+        Ok(to)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // Nobody needs it; what stays of it is in the folder for such things.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 type Families = prometheus::Registry;

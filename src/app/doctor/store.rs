@@ -9,7 +9,7 @@ use super::{Examination, Severity};
 use crate::app::operations::{FindingRow, Frame, Row, describe_finding, is_lost};
 use crate::app::{Error, assemble, offline};
 use crate::config::Config;
-use crate::registry::{Finding, Repair};
+use crate::registry::{Finding, Registry, Repair};
 use crate::store;
 
 /// Findings that are told one by one; the rest is counted.
@@ -50,7 +50,12 @@ pub(super) async fn examine(
     let config = config.clone();
     let looking = tokio::spawn(async move { look(&config).await });
     match looking.await {
-        Ok(Ok(rows)) => tell(found, rows),
+        Ok(Ok((rows, unopened))) => {
+            if let Some(error) = unopened {
+                refused(found, &error);
+            }
+            tell(found, rows);
+        }
         Ok(Err(error)) => refused(found, &error),
         Err(_) => {
             let what = format!(
@@ -77,9 +82,27 @@ fn absent(found: &mut Examination, data_dir: &Path) {
     }
 }
 
-/// Checks without a server, and changes nothing.
-async fn look(config: &Config) -> Result<Vec<FindingRow>, Error> {
-    let registry = offline::open_read_only(config).await?;
+/// Checks without a server, and changes nothing: what a start would change first is looked at in a copy,
+/// and why that was needed is returned.
+async fn look(config: &Config) -> Result<(Vec<FindingRow>, Option<Error>), Error> {
+    match offline::open_read_only(config).await {
+        Ok(registry) => Ok((check(&registry).await?, None)),
+        Err(
+            error @ Error::Store(store::Error::NotClosed { .. } | store::Error::OlderSchema { .. }),
+        ) => {
+            let (registry, copy) = offline::open_copy(config).await?;
+            let rows = check(&registry).await;
+            let closed = registry.store().closed();
+            drop(registry);
+            closed.await;
+            drop(copy);
+            Ok((rows?, Some(error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn check(registry: &Registry) -> Result<Vec<FindingRow>, Error> {
     let mut findings = Vec::new();
     let note = |finding: &Finding| findings.push(finding.clone());
     registry.check(Repair::No, note).await?;
@@ -87,10 +110,10 @@ async fn look(config: &Config) -> Result<Vec<FindingRow>, Error> {
     for finding in findings {
         let words = async {
             Ok::<_, crate::app::operations::Failure>(FindingRow {
-                finding: describe_finding(&registry, &finding).await?,
+                finding: describe_finding(registry, &finding).await?,
                 repaired: false,
                 repairable: finding.is_repairable(),
-                lost: is_lost(&registry, &finding).await?,
+                lost: is_lost(registry, &finding).await?,
             })
         };
         let row = words.await;
@@ -160,7 +183,7 @@ fn refused(found: &mut Examination, error: &Error) {
         ),
         Error::Store(store::Error::NotClosed { .. }) => (
             Severity::Note,
-            "start the server; to look into the store before, `entrepot check`",
+            "start the server; nothing that was acknowledged is lost by that",
         ),
         Error::Store(store::Error::InUse { .. }) => {
             (Severity::Repairable, "end the process that has it open")

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use entrepot::oci::Digest;
 use serde_json::Value;
 
-use super::{CONFIG, blob_path, copy_tree, newest, push, said, stop, tree};
+use super::{CONFIG, copy_tree, newest, push, said, stop, tree};
 use crate::harness::content::Image;
 use crate::harness::process::{Place, is_absent};
 

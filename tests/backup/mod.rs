@@ -110,7 +110,7 @@ fn copy_tree(from: &Path, to: &Path) {
         let to = to.join(path);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::write(&to, bytes).unwrap();
-        std::fs::set_permissions(&to, PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(&to, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 }
 

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, TableDefinition, TableHandle as _};
+use redb::{Database, ReadableTable as _, TableDefinition, TableHandle as _};
 
 use super::{CONFIG, has, push, rows, said, stop, tree};
 use crate::harness::content::Image;
@@ -244,6 +244,23 @@ fn set_back(store: &Path, schema: u64) {
                 assert!(transaction.delete_table(definition).unwrap());
             }
         }
+    }
+    if schema < 3 {
+        // A manifest that was pushed counted for its namespace, which has one here.
+        let mut usage = transaction.open_table(Table::new("usage.v1")).unwrap();
+        let local = usage
+            .iter()
+            .unwrap()
+            .map(|row| row.unwrap())
+            .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
+            .find(|(key, value)| {
+                key.len() == 8 && key.iter().any(|byte| *byte > 0) && value[1..] != [0]
+            })
+            .unwrap();
+        let held: u64 = postcard::from_bytes(&local.1[1..]).unwrap();
+        let held = held + image().manifest.bytes.len() as u64;
+        let value = postcard::to_extend(&held, vec![1]).unwrap();
+        usage.insert(&*local.0, &*value).unwrap();
     }
     transaction.commit().unwrap();
     let mut database = database;

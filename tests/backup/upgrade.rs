@@ -123,7 +123,6 @@ async fn an_upgrade_without_room_changes_nothing() {
     };
     unpack(2, &data);
     volume.fill(64 << 10);
-    let before = fs::read(data.join("entrepot.redb")).unwrap();
     let told = place.run_badly(&["serve"]).await;
     assert!(
         told.contains("a copy is kept") && told.contains("nothing was changed"),
@@ -131,10 +130,6 @@ async fn an_upgrade_without_room_changes_nothing() {
     );
     assert!(is_absent(&data.join("entrepot.redb.schema-2")));
     assert_eq!(schema_of(&data.join("entrepot.redb")), 2);
-    assert_eq!(
-        fs::metadata(data.join("entrepot.redb")).unwrap().len(),
-        before.len() as u64
-    );
     volume.clear();
     is_whole(&place).await;
 }

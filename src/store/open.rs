@@ -54,14 +54,18 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Opened, Error>
     {
         create(path)?;
     }
-    refuse_newer(path)?;
+    let looked_at = look_at(path)?;
     if volume::takes_none(path) {
         return overlaid(path, cache_bytes).map(Opened::InMemory);
+    }
+    // Copied before it is opened: opening it writes to it.
+    if let Some(found) = looked_at.filter(|found| *found < migrate::SCHEMA) {
+        keep_copy(path, found)?;
     }
     let database = patiently(|| builder(cache_bytes).open(path));
     let database = database.map_err(|error| Error::opening(path, error))?;
     let found = migrate::check(path, &database)?;
-    if found < migrate::SCHEMA {
+    if looked_at.is_none() && found < migrate::SCHEMA {
         keep_copy(path, found)?;
     }
     migrate::upgrade(path, &database)?;
@@ -105,7 +109,7 @@ pub(super) fn read_only(path: &Path, cache_bytes: usize) -> Result<ReadOnlyDatab
 }
 
 /// Keeps the file as it is before an upgrade, as `NAME.schema-N` (LC-05), so that the earlier release can
-/// be gone back to. Nothing is written to the file meanwhile: it is open, and ours.
+/// be gone back to. Nobody writes to the file meanwhile: the data folder is ours.
 ///
 /// # Errors
 /// [`Error::NoRoomToUpgrade`] unless the volume has twice its size: the copy, and what the upgrade writes.
@@ -162,13 +166,13 @@ fn patiently<T>(open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, Databa
     open()
 }
 
-/// Looks at the schema without changing a byte.
-fn refuse_newer(path: &Path) -> Result<(), Error> {
+/// The schema, found out without changing a byte; `None` if the file must be recovered first.
+fn look_at(path: &Path) -> Result<Option<u64>, Error> {
     match patiently(|| builder(PEEK_CACHE_BYTES).open_read_only(path)) {
-        Ok(database) => migrate::check(path, &database).map(drop),
+        Ok(database) => migrate::check(path, &database).map(Some),
         // Not closed cleanly: redb must bring the file back to its last commit before anyone can
         // look. `database` checks again when that is done.
-        Err(DatabaseError::RepairAborted) => Ok(()),
+        Err(DatabaseError::RepairAborted) => Ok(None),
         Err(error) => Err(Error::opening(path, error)),
     }
 }

@@ -19,6 +19,10 @@ use crate::harness::soon;
 
 const LANES: u64 = 4;
 
+/// What is pushed and not named yet is kept so long, by a clock that each write moves.
+const GRACE: Duration = Duration::from_secs(3_600);
+const STEP: Duration = Duration::from_secs(60);
+
 /// A site that collects all the time, and keeps nothing that was deleted.
 async fn turning() -> Site {
     let never = Duration::from_secs(30 * 86_400);
@@ -31,14 +35,14 @@ async fn turning() -> Site {
     Site::start_turning(intervals, |config| {
         config.pushes.anonymous = vec!["local".parse().unwrap()];
         config.retention.time_machine = Duration::ZERO;
-        config.retention.grace = Duration::ZERO;
+        config.retention.grace = GRACE;
     })
     .await
 }
 
-/// Pushes an image; nothing that is not named is kept here, so that a blob may go before its manifest comes.
+/// Pushes an image, again if a blob was collected before its manifest came.
 async fn push_until_taken(client: &Pusher, repository: &str, tag: &str, image: &Image) {
-    for _ in 0..1_000 {
+    for _ in 0..100 {
         for blob in image.blobs() {
             let pushed = client.push_blob(repository, blob, Way::Single).await;
             assert_eq!(pushed.unwrap().status, 201);
@@ -54,7 +58,8 @@ async fn push_until_taken(client: &Pusher, repository: &str, tag: &str, image: &
 }
 
 /// Pushes images and deletes them again until told to stop; returns how many writes were acknowledged.
-async fn churn(client: &Pusher, lane: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
+async fn churn(site: &Site, lane: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
+    let client = Pusher::new(site.address());
     let repository = format!("local/lane{lane}");
     let mut dice = Dice::new(lane + 1);
     for turn in 0.. {
@@ -63,8 +68,9 @@ async fn churn(client: &Pusher, lane: u64, stop: &AtomicBool, acknowledged: &Ato
         }
         let image = Image::with_layers(lane * 1_000_000 + turn, &[3_000, 2_000]);
         let tag = format!("t{}", dice.below(8));
-        push_until_taken(client, &repository, &tag, &image).await;
+        push_until_taken(&client, &repository, &tag, &image).await;
         acknowledged.fetch_add(1, Ordering::Relaxed);
+        site.clock.advance(STEP);
         if dice.below(3) == 0 {
             let path = format!("/v2/{repository}/manifests/t{}", dice.below(8));
             let deleted = client.delete(&path).await.unwrap();
@@ -117,7 +123,7 @@ async fn backups_under_load_dangle_nowhere() {
     let data = site.config.data_dir.display().to_string();
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
     let lanes = futures_util::future::join_all(
-        (0..LANES).map(|lane| churn(&client, lane, &stop, &acknowledged)),
+        (0..LANES).map(|lane| churn(&site, lane, &stop, &acknowledged)),
     );
     let backups = async {
         let mut taken = Vec::new();

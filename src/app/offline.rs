@@ -56,7 +56,7 @@ pub(super) async fn open_read_only(config: &Config) -> Result<Registry, Error> {
 /// As [`open`]; [`Error::Refused`] if there is no room for the copy.
 pub(super) async fn open_copy(config: &Config) -> Result<(Registry, Copy), Error> {
     let (data_dir, options) = (config.data_dir.clone(), options(config));
-    let copy = Copy(std::env::temp_dir().join(format!("entrepot-look-{}", std::process::id())));
+    let copy = Copy::begin()?;
     let store = copy.take(&store_path(&data_dir))?;
     let open = move |families: &Families| {
         let store = Store::open(&store, &options, families)?;
@@ -70,13 +70,24 @@ pub(super) async fn open_copy(config: &Config) -> Result<(Registry, Copy), Error
 pub(super) struct Copy(PathBuf);
 
 impl Copy {
+    /// Makes the folder, under a name that nobody can have guessed; only what was made is ever removed.
+    fn begin() -> Result<Self, Error> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::Refused(format!("the system gives no random bytes: {error}"))
+        })?;
+        let name = format!("entrepot-look-{:016x}", u64::from_ne_bytes(random));
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| Error::file("create", &path, error))?;
+        Ok(Self(path))
+    }
+
     fn take(&self, store: &Path) -> Result<PathBuf, Error> {
         let failed = |error| Error::file("copy the store to", &self.0, error);
         let size = fs::metadata(store).map_err(failed)?.len();
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&self.0)
-            .map_err(failed)?;
         let volume = rustix::fs::statvfs(&self.0).map_err(|error| failed(error.into()))?;
         // Bringing it up to date takes a copy of its own.
         if volume.f_bavail.saturating_mul(volume.f_frsize) < size.saturating_mul(3) {

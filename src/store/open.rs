@@ -18,7 +18,7 @@ use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use super::migrate::SCHEMA;
+use super::SCHEMA;
 use super::overlay::Overlay;
 use super::{Error, migrate, volume};
 
@@ -59,13 +59,13 @@ pub(super) fn database(path: &Path, cache_bytes: usize) -> Result<Opened, Error>
         return overlaid(path, cache_bytes).map(Opened::InMemory);
     }
     // Copied before it is opened: opening it writes to it.
-    if let Some(found) = looked_at.filter(|found| *found < migrate::SCHEMA) {
+    if let Some(found) = looked_at.filter(|found| *found < SCHEMA) {
         keep_copy(path, found)?;
     }
     let database = patiently(|| builder(cache_bytes).open(path));
     let database = database.map_err(|error| Error::opening(path, error))?;
     let found = migrate::check(path, &database)?;
-    if looked_at.is_none() && found < migrate::SCHEMA {
+    if looked_at.is_none() && found < SCHEMA {
         keep_copy(path, found)?;
     }
     migrate::upgrade(path, &database)?;
@@ -99,11 +99,11 @@ pub(super) fn read_only(path: &Path, cache_bytes: usize) -> Result<ReadOnlyDatab
         error => Error::opening(path, error),
     })?;
     match migrate::check(path, &database)? {
-        migrate::SCHEMA => Ok(database),
+        SCHEMA => Ok(database),
         found => Err(Error::OlderSchema {
             path: path.to_owned(),
             found,
-            known: migrate::SCHEMA,
+            known: SCHEMA,
         }),
     }
 }

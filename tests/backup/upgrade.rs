@@ -6,6 +6,7 @@
 //! knew no pushes; rows as it wrote them are in the tests of `store`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableTable as _, TableDefinition, TableHandle as _};
@@ -45,6 +46,8 @@ fn unpack(schema: u64, to: &Path) {
     let file = fs::File::open(archive(schema)).unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
     archive.unpack(to).unwrap();
+    // The archive holds files only; a server makes the folder so.
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 /// Everything that was in the fixture is there and is served.

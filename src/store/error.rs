@@ -94,6 +94,11 @@ impl Error {
         matches!(self, Self::Busy | Self::ReadOnly)
     }
 
+    /// Whether the volume takes no writes.
+    pub const fn is_read_only(&self) -> bool {
+        matches!(self, Self::ReadOnly)
+    }
+
     pub(super) fn unreadable(reason: impl ToString) -> Self {
         Self::Unreadable {
             reason: reason.to_string(),

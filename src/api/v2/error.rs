@@ -14,7 +14,7 @@ use super::READ;
 use crate::api::headers;
 use crate::http::{RequestId, Response, response};
 use crate::oci::{EndpointError, ErrorCode, upload_progress};
-use crate::{auth, blob, proxy, registry, store};
+use crate::{auth, blob, proxy, registry};
 
 /// When to come again where too much waits to be written (DK-11).
 const AGAIN: Duration = Duration::from_secs(10);
@@ -233,7 +233,7 @@ impl From<registry::Error> for Failure {
                 tracing::error!(%error, "an upload cannot begin");
                 Self::unavailable("an upload cannot begin", None)
             }
-            E::Store(store::Error::ReadOnly) => Self::read_only(),
+            E::Store(error) if error.is_read_only() => Self::read_only(),
             E::Store(error) => {
                 tracing::error!(%error, "the store did not answer");
                 let again = error.is_temporary().then_some(AGAIN);

@@ -326,8 +326,10 @@ fn refuse_within(root: &Path, data_dir: &Path) -> Result<(), Error> {
         std::path::absolute(root).map_err(|error| Error::file("look at", root, error))?;
     // What is not there yet is not made before that is known.
     let there = absolute.ancestors().find(|path| path.exists());
-    let there = there.unwrap_or(Path::new("/"));
-    let rest = absolute.strip_prefix(there).unwrap_or(Path::new(""));
+    let there = there.unwrap_or_else(|| Path::new("/"));
+    let rest = absolute
+        .strip_prefix(there)
+        .unwrap_or_else(|_| Path::new(""));
     let root = real(there)?.join(rest);
     if root.starts_with(&data_dir) || data_dir.starts_with(&root) {
         return Err(Error::refused(format!(

@@ -46,7 +46,7 @@ pub(in crate::app) struct RestoreArgs {
     /// Folder of backups
     #[arg(value_name = "DIR")]
     pub(in crate::app) dir: PathBuf,
-    /// Empty folder to restore into [default: DATA_DIR of the configuration]
+    /// Empty folder to restore into [default: the data folder of the configuration]
     #[arg(long, value_name = "DATA_DIR")]
     pub(in crate::app) to: Option<PathBuf>,
     /// The backup to take, such as 20261122T093143Z [default: the newest]

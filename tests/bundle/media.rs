@@ -98,7 +98,7 @@ async fn an_export_that_does_not_fit_leaves_no_bundle() {
     assert!(disk.remount("ro"));
     let two = Side::new().await;
     two.imports(&one, &["stick/b.tar"], &[]).await;
-    for at in 0..2 {
-        two.has("local/app", &format!("v{at}"), &images[at]).await;
+    for (at, image) in images.iter().enumerate().take(2) {
+        two.has("local/app", &format!("v{at}"), image).await;
     }
 }

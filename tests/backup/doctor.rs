@@ -9,7 +9,7 @@ use redb::{Database, ReadableTable as _, TableDefinition};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{CONFIG, blob_path, copy_tree, has, push, rows, stop, tree};
+use super::{CONFIG, blob_path, copy_tree, has, push, rename, rows, stop, tree};
 use crate::harness::content::Image;
 use crate::harness::process::Place;
 
@@ -500,17 +500,17 @@ async fn skews_of_metadata_and_blobs_are_told_item_by_item() {
     for name in ["older-store", "rolled-back"] {
         let (code, found, _) = symptoms(&place, &["--data-dir", name]).await;
         assert_eq!((code, found.len()), (Some(0), 0), "{name}: {found:?}");
-        fs::rename(place.path("data"), place.path("elsewhere")).unwrap();
-        fs::rename(place.path(name), place.path("data")).unwrap();
+        rename(place.path("data"), place.path("elsewhere"));
+        rename(place.path(name), place.path("data"));
         let server = place.serve().await;
         has(&server, "local/app", "old", &old).await;
         stop(server).await;
-        fs::rename(place.path("data"), place.path(name)).unwrap();
-        fs::rename(place.path("elsewhere"), place.path("data")).unwrap();
+        rename(place.path("data"), place.path(name));
+        rename(place.path("elsewhere"), place.path("data"));
     }
     // With blobs older than the metadata, what is there is served, and what is pushed again is back.
-    fs::rename(place.path("data"), place.path("elsewhere")).unwrap();
-    fs::rename(place.path("older-blobs"), place.path("data")).unwrap();
+    rename(place.path("data"), place.path("elsewhere"));
+    rename(place.path("older-blobs"), place.path("data"));
     let server = place.serve().await;
     has(&server, "local/app", "old", &old).await;
     push(&server, "local/app", "new", &new).await;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use entrepot::oci::Digest;
 use serde_json::Value;
 
-use super::{CONFIG, copy_tree, newest, push, said, stop, tree};
+use super::{CONFIG, copy_tree, newest, push, rename, said, stop, tree};
 use crate::harness::content::Image;
 use crate::harness::process::{Place, is_absent};
 
@@ -50,7 +50,7 @@ fn cut(path: &Path) {
 /// Puts a link to a copy that lies outside where a file was.
 fn link_away(path: &Path) {
     let outside = path.with_extension("outside");
-    fs::rename(path, &outside).unwrap();
+    rename(path, &outside);
     symlink(outside, path).unwrap();
 }
 

@@ -114,6 +114,11 @@ fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// Gives a file or a folder another name.
+fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    rustix::fs::rename(from.as_ref(), to.as_ref()).unwrap();
+}
+
 /// The newest generation of a folder of backups.
 fn newest(root: &Path) -> PathBuf {
     let generations = std::fs::read_dir(root.join("generations")).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use serde_json::json;
 
-use super::{CONFIG, blob_path, has, newest, push, row, rows, said, stop, tree};
+use super::{CONFIG, blob_path, has, newest, push, rename, row, rows, said, stop, tree};
 use crate::app::accounts::{APP, cache};
 use crate::harness::content::Image;
 use crate::harness::process::{Place, is_absent};
@@ -43,7 +43,7 @@ async fn a_backup_beside_the_server_is_a_whole_registry() {
         (&verified["faults"], &verified["blobs"]),
         (&json!(0), &json!(9))
     );
-    fs::rename(place.path("data"), place.path("old")).unwrap();
+    rename(place.path("data"), place.path("old"));
     let told = row(&place, &["restore", "backups", "--json"]).await;
     assert_eq!(told["findings"], json!([]), "{told}");
     assert_eq!(place.run_well(&["check"]).await, "");
@@ -238,7 +238,7 @@ async fn a_cut_restore_goes_on() {
     place.run_well(&["backup", "backups", "--copy"]).await;
     let blob = blob_path(&place.path("backups"), &Digest::of(&image.layers[1]));
     let hidden = place.path("hidden");
-    fs::rename(&blob, &hidden).unwrap();
+    rename(&blob, &hidden);
     let told = place
         .run_badly(&["restore", "backups", "--to", "new"])
         .await;
@@ -254,7 +254,7 @@ async fn a_cut_restore_goes_on() {
     if there.exists() {
         fs::write(&there, "other").unwrap();
     }
-    fs::rename(&hidden, &blob).unwrap();
+    rename(&hidden, &blob);
     place.run_well(&["restore", "backups", "--to", "new"]).await;
     assert_eq!(place.run_well(&["check", "--data-dir", "new"]).await, "");
     assert_eq!(fs::read(&there).unwrap(), image.layers[0]);
@@ -287,8 +287,8 @@ async fn what_is_lost_already_is_told_and_the_rest_kept() {
     assert_eq!(code, Some(3), "{told:?}");
     let findings = told[0]["findings"].to_string();
     assert!(findings.contains(&digest.to_string()), "{findings}");
-    fs::rename(place.path("data"), place.path("old")).unwrap();
-    fs::rename(place.path("new"), place.path("data")).unwrap();
+    rename(place.path("data"), place.path("old"));
+    rename(place.path("new"), place.path("data"));
     let server = place.serve().await;
     has(&server, "local/app", "sound", &sound).await;
     stop(server).await;

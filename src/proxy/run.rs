@@ -133,6 +133,8 @@ impl Run {
             self.fill.tell(Stage::Held(file));
             return Ok(());
         }
+        // Nothing held goes for what cannot come: an outage must not empty the cache (CA-07).
+        self.order.cache.upstream.check().map_err(Ended::Upstream)?;
         let mut reservation = self.reserve().await?;
         let (mut writer, _) = registry.blobs().begin(digest).await?;
         reservation.written(writer.len());

@@ -89,14 +89,21 @@ pub(super) struct Call<'a> {
 }
 
 impl Remote {
+    /// Whether it would be asked now.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] while it has told us to wait, [`Error::BreakerOpen`] while it is shunned.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.rate_checked()?;
+        let shunned = |retry_after| Error::BreakerOpen { retry_after };
+        self.breaker.check().map_err(shunned)
+    }
+
     /// Asks, and returns an answer of 2xx.
     pub(super) async fn ask(&self, ask: &Ask) -> Result<Answer<'_>, Error> {
         // Before queueing: nobody waits for a place at an upstream that is not asked.
-        self.rate_checked()?;
+        self.check()?;
         self.spared(ask.operation)?;
-        self.breaker
-            .check()
-            .map_err(|retry_after| Error::BreakerOpen { retry_after })?;
         let place = match ask.operation {
             Operation::Blob => self.connections.body_place().await,
             _ => self.connections.place().await,

@@ -6,6 +6,7 @@ mod disk;
 mod expiry;
 mod full;
 mod memory;
+mod outage;
 mod quota;
 mod storm;
 

@@ -69,8 +69,8 @@ impl Queue {
     }
 
     /// Whether a job could be claimed, and what comes of it noted (DK-10).
-    pub(super) fn takes_writes(&self) -> bool {
-        self.0.store.takes_writes()
+    pub(super) async fn takes_writes(&self) -> bool {
+        self.0.store.takes_writes().await
     }
 
     /// The time of the queue.

@@ -11,7 +11,7 @@ use crate::model::{NamespaceId, RepositoryId};
 impl Rounds {
     /// Puts mirrors that are due on the queue, and has it looked at if there are any.
     pub(super) async fn queue_mirrors(&self, wake: &Notify) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         match self.mirror.queue_due().await {

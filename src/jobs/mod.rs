@@ -36,6 +36,7 @@ use crate::notify::Audit;
 use crate::proxy::Proxy;
 use crate::quota;
 use crate::registry::{Pace, Registry};
+use crate::store;
 
 pub use metrics::Metrics;
 pub use prune::PruneTimes;
@@ -290,7 +291,8 @@ async fn work(rounds: Rounds, upkeep: run::Pace, mirrors: run::Pace) {
     let queue = loop {
         match lease::Queue::open(store.clone(), clock.clone()).await {
             Ok(queue) => break queue,
-            Err(_) if !store.takes_writes() => {}
+            // Told of already.
+            Err(store::Error::ReadOnly) => {}
             Err(error) => tracing::warn!(%error, "the queue of jobs could not be opened"),
         }
         tokio::time::sleep(upkeep.poll).await;

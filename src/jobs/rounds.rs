@@ -34,13 +34,13 @@ pub struct Rounds {
 impl Rounds {
     /// Whether there is a use in trying to write: a volume that takes none has been told of already, and what
     /// was noted waits in memory (DK-10).
-    pub(super) fn may_write(&self) -> bool {
-        self.registry.store().takes_writes()
+    pub(super) async fn may_write(&self) -> bool {
+        self.registry.store().takes_writes().await
     }
 
     /// Writes last-used times, of content and of accounts, and validations.
     pub async fn flush(&self) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         if let Err(error) = self.registry.flush_recency().await {
@@ -53,7 +53,7 @@ impl Rounds {
 
     /// Writes pulls, logins and failures into the usage log.
     pub async fn write_noted(&self) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         if let Err(error) = self.audit.flush().await {
@@ -87,7 +87,7 @@ impl Rounds {
     /// Makes room where the disk is under its reserve or an organisation over its quota, and ahead of need
     /// where they come near; returns the bytes it freed.
     pub async fn relieve(&self) -> u64 {
-        if !self.may_write() {
+        if !self.may_write().await {
             return 0;
         }
         match self.relieve_all().await {
@@ -149,7 +149,7 @@ impl Rounds {
 
     /// Removes what local repositories no longer need, and uploads that nobody goes on with.
     pub async fn collect(self) {
-        if !self.registry.rules().may_collect || !self.may_write() {
+        if !self.registry.rules().may_collect || !self.may_write().await {
             return;
         }
         self.purge().await;
@@ -210,7 +210,7 @@ impl Rounds {
 
     /// Has the collector look at what it was not told of: there should be nothing.
     pub async fn recall_forgotten(self) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         match self.registry.recall_forgotten().await {
@@ -222,7 +222,7 @@ impl Rounds {
 
     /// Reads everything back and compares it with its digest (DK-07, DK-08).
     pub async fn scrub(self) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         match self.registry.scrub(self.scrub_pace, |_| {}).await {
@@ -242,7 +242,7 @@ impl Rounds {
     /// Replaces the key that tokens are signed with when it has served its time, and removes keys of
     /// services that are over.
     pub async fn rotate_keys(self) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         if let Err(error) = self.auth.rotate_if_due().await {
@@ -260,7 +260,7 @@ impl Rounds {
 
     /// Removes files that no row names (CR-07).
     pub async fn sweep(self) {
-        if !self.may_write() {
+        if !self.may_write().await {
             return;
         }
         match self.proxy.sweep().await {

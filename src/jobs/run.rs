@@ -77,7 +77,7 @@ where
             }
         }
         let most = left.min(pace.side_by_side.saturating_sub(running.len()));
-        if most == 0 || !queue.takes_writes() {
+        if most == 0 || !queue.takes_writes().await {
             continue;
         }
         match queue.claim(pace.lane, &running, most).await {

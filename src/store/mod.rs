@@ -323,9 +323,13 @@ impl Store {
         async move { while open.changed().await.is_ok() {} }
     }
 
-    /// Asks the volume whether it takes writes now; a system call.
-    pub fn takes_writes(&self) -> bool {
-        self.0.volume.check().is_ok()
+    /// Asks the volume whether it takes writes now, on the blocking pool: on a slow disk even this can take a
+    /// while (DK-11).
+    pub async fn takes_writes(&self) -> bool {
+        let volume = Arc::clone(&self.0.volume);
+        let asked = tokio::task::spawn_blocking(move || volume.check().is_ok());
+        // At the end of the process nobody is asked; the write itself tells.
+        asked.await.unwrap_or(true)
     }
 
     /// Has a store that was opened on a volume that takes no writes stay as it is from here on. Until then

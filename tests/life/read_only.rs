@@ -142,7 +142,7 @@ async fn pulls_go_on_when_the_disk_takes_no_more_writes() {
     refuses_changes(&pusher, &image).await;
     tells_its_state(&pusher).await;
     let manifest = pusher.get("/v2/local/app/manifests/v1").await.unwrap();
-    assert_eq!(Some(manifest.body), Some(image.manifest.bytes.clone()));
+    assert_eq!(manifest.body, image.manifest.bytes);
     for _ in 0..20 {
         assert_eq!(draw_one(&pusher, "held").await, Ok(true));
     }

@@ -146,7 +146,7 @@ async fn services(state: &State, probe: Probe) -> BTreeMap<&'static str, bool> {
     }
     let mut services = BTreeMap::from([
         ("database", store_answers(state).await),
-        ("storage", is_storage_usable(state)),
+        ("storage", is_storage_usable(state).await),
         ("redis", true),
         ("auth", true),
     ]);
@@ -180,10 +180,10 @@ async fn store_answers(state: &State) -> bool {
 }
 
 /// Whether the data directory can be read and written, and has taken every sync so far (DK-05, DK-10).
-fn is_storage_usable(state: &State) -> bool {
+async fn is_storage_usable(state: &State) -> bool {
     let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     rustix::fs::access(&state.site.load().data_dir, access).is_ok()
-        && state.registry.store().takes_writes()
+        && state.registry.store().takes_writes().await
         && state.registry.blobs().disk().is_ok()
         && !state.registry.blobs().is_degraded()
 }

@@ -94,7 +94,7 @@ impl Arrival<'_> {
         if !is_read && closed == Some(Closed::ReadOnly) {
             return Err(ApiError::ReadOnly);
         }
-        if !is_read && !self.state.registry.store().takes_writes() {
+        if !is_read && !self.state.registry.store().takes_writes().await {
             return Err(ApiError::Unavailable);
         }
         self.check_browser(is_read)?;

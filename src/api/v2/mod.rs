@@ -173,8 +173,11 @@ impl Visit<'_> {
             _ => Action::Push,
         };
         let found = self.find_to_write(name, action).await;
-        let source = found.map_err(|error| writes::closed(self, endpoint).unwrap_or(error))?;
-        writes::refuse_closed(self, endpoint, &source)?;
+        let source = match found {
+            Ok(source) => source,
+            Err(error) => return Err(writes::closed(self, endpoint).await.unwrap_or(error)),
+        };
+        writes::refuse_closed(self, endpoint, &source).await?;
         writes::refuse_encoded(self)?;
         match (endpoint, self.method) {
             (Endpoint::Uploads { .. }, &Method::POST) => uploads::begin(self, &source, body).await,

@@ -17,7 +17,7 @@ use crate::proxy::{Route, Source};
 use crate::registry::Placed;
 
 /// Refuses a write where nobody writes: in caches, and while the registry is closed to it.
-pub(super) fn refuse_closed(
+pub(super) async fn refuse_closed(
     visit: &Visit<'_>,
     endpoint: &Endpoint,
     source: &Source,
@@ -25,13 +25,13 @@ pub(super) fn refuse_closed(
     if !source.is_local() {
         return Err(Failure::method(allow_reads(endpoint), is_cache(source)));
     }
-    closed(visit, endpoint).map_or(Ok(()), Err)
+    closed(visit, endpoint).await.map_or(Ok(()), Err)
 }
 
 /// What a registry that is closed to writes says to each, whatever it names: which namespaces there are
 /// is not told by the answer (AZ-11). `None` from one that is open.
-pub(super) fn closed(visit: &Visit<'_>, endpoint: &Endpoint) -> Option<Failure> {
-    if !visit.api.registry.store().takes_writes() {
+pub(super) async fn closed(visit: &Visit<'_>, endpoint: &Endpoint) -> Option<Failure> {
+    if !visit.api.registry.store().takes_writes().await {
         return Some(Failure::read_only());
     }
     let message = match visit.api.pushes.load().closed? {

@@ -32,7 +32,7 @@ async fn a_read_only_file_is_read_whole_and_stays_as_it_is() {
         set(&store, "settled", 1).await.unwrap();
         assert_eq!(value(&store, "settled").await, Some(1));
         store.seal();
-        assert!(!store.takes_writes());
+        assert!(!store.takes_writes().await);
         let refused = set(&store, "settled", 2).await.unwrap_err();
         assert!(matches!(refused, Error::ReadOnly) && refused.is_temporary());
         assert_eq!(value(&store, "settled").await, Some(1));
@@ -53,7 +53,10 @@ async fn a_volume_that_takes_writes_again_is_noticed() {
     let site = Site::new();
     let path = site.path();
     site.store.seal();
-    assert!(site.store.takes_writes(), "sealing is for overlaid stores");
+    assert!(
+        site.store.takes_writes().await,
+        "sealing is for overlaid stores"
+    );
     drop(site.store);
     let store = open_overlaid(&path).unwrap();
     store.seal();

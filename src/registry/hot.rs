@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ::http::HeaderValue;
+use bytes::Bytes;
 use moka::sync::Cache;
 
 use crate::model::{
@@ -49,7 +50,13 @@ pub struct HeldManifest {
 }
 
 impl HeldManifest {
+    /// Copies the bytes: those of a request are a piece of the buffer that its connection reads into, which is
+    /// many times as large and would stay with them (RS-01).
     pub fn new(raw: RawManifest, unit: Unit) -> Self {
+        let raw = RawManifest {
+            bytes: Bytes::copy_from_slice(&raw.bytes),
+            ..raw
+        };
         let text = raw.digest.to_string();
         let value = |text: &str| {
             HeaderValue::from_str(text).expect("digests and media types are printable ASCII")
@@ -273,6 +280,28 @@ mod tests {
             hot.tag(&tag("a")).unwrap().record.digest,
             Digest::of(b"new")
         );
+    }
+
+    /// RS-01: what is kept is as large as it is counted.
+    #[test]
+    fn a_held_manifest_keeps_nothing_of_the_buffer_it_came_in() {
+        let buffer = Arc::new(br#"GET / {"schemaVersion":2,"manifests":[]}"#.to_vec());
+        struct Owner(Arc<Vec<u8>>);
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let bytes = Bytes::from_owner(Owner(buffer.clone())).slice(6..);
+        let (raw, _) = RawManifest::parse(bytes, None).unwrap();
+        let unit = Unit {
+            namespace: NamespaceId(1),
+            repository: REPOSITORY,
+            digest: raw.digest,
+        };
+        let held = HeldManifest::new(raw, unit);
+        assert_eq!(Digest::of(&held.raw.bytes), unit.digest);
+        assert_eq!(Arc::strong_count(&buffer), 1);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 //! A tag leads to its manifest, that to its children, configs and layers; to what refers to any of
 //! these; and to the tags under which clients keep signatures (AG-09). What is not here whole is named.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::inventory::Listed;
+use super::tree::{Tree, Trees};
 use super::{Bundles, Error};
-use crate::model::{ManifestRecord, NamespaceId, RepositoryId, Unit};
+use crate::model::{NamespaceId, RepositoryId, Unit};
 use crate::oci::{Digest, MediaType, RepositoryName, Tag};
 
 /// Suffixes of the tags under which cosign keeps what belongs to a digest.
@@ -78,22 +79,12 @@ pub(super) struct Gathered {
     pub(super) units: Vec<Unit>,
 }
 
-/// Everything that one manifest leads to downwards.
-#[derive(Default)]
-struct Tree {
-    manifests: Vec<(Digest, ManifestRecord)>,
-    blobs: Vec<(Digest, u64)>,
-    missing: Vec<Digest>,
-    absent: Vec<Digest>,
-}
-
 /// A walk through one repository.
 struct Walk<'a> {
     bundles: &'a Bundles,
     namespace: NamespaceId,
     repository: RepositoryId,
-    /// Whether each blob that was asked for is here, and how large it is.
-    blobs: HashMap<Digest, Option<u64>>,
+    trees: Trees<'a>,
 }
 
 impl Bundles {
@@ -117,11 +108,12 @@ impl Bundles {
                 if roots.is_empty() {
                     continue;
                 }
+                let (namespace, repository) = (found.namespace, found.repository);
                 let walk = Walk {
                     bundles: self,
-                    namespace: found.namespace,
-                    repository: found.repository,
-                    blobs: HashMap::new(),
+                    namespace,
+                    repository,
+                    trees: Trees::new(&self.registry, namespace, repository),
                 };
                 walk.gather(name, roots, &mut gathered).await?;
             }
@@ -195,8 +187,7 @@ impl Walk<'_> {
                 continue;
             }
             if !here.contains(&root) {
-                let mut tree = Tree::default();
-                Box::pin(self.descend(root, &mut tree, 0)).await?;
+                let tree = self.trees.below(root).await?;
                 if !tree.missing.is_empty() {
                     let name = match &tag {
                         Some(tag) => format!("{}:{tag}", listed.name),
@@ -277,68 +268,5 @@ impl Walk<'_> {
             found.extend(held.map(|held| (Some(tag), held.record.digest)));
         }
         Ok(found)
-    }
-
-    /// Goes down from a manifest; children come in front of those that name them.
-    async fn descend(
-        &mut self,
-        digest: Digest,
-        tree: &mut Tree,
-        depth: usize,
-    ) -> Result<(), Error> {
-        if depth > 8 || tree.manifests.iter().any(|(known, _)| *known == digest) {
-            return Ok(());
-        }
-        let registry = &self.bundles.registry;
-        let Some(record) = registry.manifest_record(self.repository, &digest).await? else {
-            tree.missing.push(digest);
-            return Ok(());
-        };
-        for (blob, _) in &record.blobs {
-            match self.blob(blob).await? {
-                Some(size) => tree.blobs.push((*blob, size)),
-                None => tree.missing.push(*blob),
-            }
-        }
-        let is_blob = |child: &Digest| record.blobs.iter().any(|(blob, _)| blob == child);
-        let children: Vec<Digest> = record
-            .children
-            .iter()
-            .copied()
-            .filter(|it| !is_blob(it))
-            .collect();
-        let (mut whole, mut broken) = (0, Vec::new());
-        for child in &children {
-            let mut below = Tree::default();
-            Box::pin(self.descend(*child, &mut below, depth + 1)).await?;
-            if below.missing.is_empty() {
-                whole += 1;
-                tree.manifests.append(&mut below.manifests);
-                tree.blobs.append(&mut below.blobs);
-                tree.absent.append(&mut below.absent);
-            } else {
-                tree.absent.push(*child);
-                broken.append(&mut below.missing);
-            }
-        }
-        // A cache has the platforms that somebody pulled; of one at least everything must be here.
-        if whole == 0 && !children.is_empty() {
-            tree.missing.append(&mut broken);
-        }
-        tree.manifests.push((digest, record));
-        Ok(())
-    }
-
-    async fn blob(&mut self, digest: &Digest) -> Result<Option<u64>, Error> {
-        if let Some(known) = self.blobs.get(digest) {
-            return Ok(*known);
-        }
-        let registry = &self.bundles.registry;
-        let held = registry
-            .lookup_blob(self.namespace, self.repository, digest)
-            .await?;
-        let size = held.map(|held| held.file.len());
-        self.blobs.insert(*digest, size);
-        Ok(size)
     }
 }

@@ -28,6 +28,7 @@ mod source;
 mod spool;
 mod stage;
 mod tar;
+mod tree;
 mod trust;
 
 use std::path::Path;

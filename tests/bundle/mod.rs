@@ -4,6 +4,7 @@ mod clients;
 mod delta;
 mod hostile;
 mod media;
+mod nested;
 mod policy;
 mod resume;
 mod round;

@@ -139,6 +139,27 @@ pub(crate) fn index(images: &[(&Image, &str)]) -> Document {
     index_of(&manifests)
 }
 
+/// Indexes in levels of `wide`, all of a level naming all of the one before, the first naming `image`; the last
+/// document leads to all of them, on `wide` to the power of `levels` ways.
+pub(crate) fn lattice(image: &Image, wide: usize, levels: usize) -> Vec<Document> {
+    let over = |below: &[Document], mark: usize| {
+        let manifests: Vec<Value> = below.iter().map(Document::descriptor).collect();
+        let annotations = json!({"mark": mark.to_string()});
+        let index = json!({
+            "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests, "annotations": annotations,
+        });
+        Document::new(OCI_INDEX, &index)
+    };
+    let mut all = Vec::new();
+    let mut below = vec![image.manifest.clone()];
+    for _ in 0..levels {
+        below = (0..wide).map(|mark| over(&below, mark)).collect();
+        all.extend_from_slice(&below);
+    }
+    all.push(over(&below, wide));
+    all
+}
+
 /// An artifact manifest that refers to `subject`, as signatures and SBOMs do.
 pub(crate) fn referrer(subject: &Document, artifact_type: &str) -> Document {
     let empty = descriptor("application/vnd.oci.empty.v1+json", b"{}");

@@ -75,6 +75,39 @@ async fn without_grace() -> Site {
     .await
 }
 
+/// DO-03: indexes that lead to one image on two hundred thousand ways are taken apart one by one.
+#[tokio::test]
+async fn a_lattice_of_indexes_goes() {
+    let site = without_grace().await;
+    let image = Image::small(1);
+    site.push_image(REPOSITORY, "image", &image).await;
+    let documents = content::lattice(&image, 60, 3);
+    let (root, below) = documents.split_last().unwrap();
+    for document in below {
+        let digest = document.digest().to_string();
+        let put = site.put_manifest(REPOSITORY, &digest, document).await;
+        assert_eq!(put.status, 201);
+    }
+    site.put_manifest(REPOSITORY, "root", root).await;
+    for tag in ["image", "root"] {
+        let deleted = site.send(Method::DELETE, &manifest(tag), &[], "").await;
+        assert_eq!(deleted.status, 202);
+    }
+    // A level a turn at most: what named them is gone then.
+    for _ in 0..6 {
+        site.clock.advance(Duration::from_secs(1));
+        soon("a turn", collect(&site)).await;
+    }
+    for document in &documents {
+        assert_eq!(site.head_status(&manifest(document.digest())).await, 404);
+    }
+    assert_eq!(
+        site.head_status(&blob(Digest::of(&image.config))).await,
+        404
+    );
+    assert_eq!(collect(&site).await.reviewed, 0);
+}
+
 /// Sends what the repository lacks, perhaps has the collector turn, then names it; what was collected
 /// meanwhile is sent again, until the manifest is taken. Then it is there, whole.
 async fn push_until_taken(

@@ -98,6 +98,7 @@ impl Services {
             config.outbound.clone(),
             config.deadlines.connect,
             Names::System,
+            clock.clone(),
         )?;
         let (upstream_metrics, hosts) = (upstream::Metrics::new(families)?, Hosts::default());
         let parts = proxy::Parts {

@@ -10,9 +10,10 @@ use super::assemble;
 use super::commands::Output;
 use super::listeners::client_host;
 use super::notify::Notifier;
-use super::{App, Error, Surroundings};
+use super::{App, Error, Surroundings, doctor};
 use crate::config::{Config, ConfigError, ConfigSource, Environment, Flags, Warning};
 use crate::http::Inherited;
+use crate::model::Clock;
 use crate::telemetry::Logging;
 
 /// Where the configuration comes from, at the start and at every SIGHUP.
@@ -220,5 +221,12 @@ impl StartLines {
             output.line(format_args!("pull with: docker pull {host}/{example}"));
         }
         tracing::info!(listen = ?addresses.listen, "serving");
+        let now = Clock::System.now();
+        if doctor::is_unset(now) {
+            tracing::warn!(
+                clock.now = %now,
+                "the clock is not set: what is held is served, upstreams over TLS are not believed until it is"
+            );
+        }
     }
 }

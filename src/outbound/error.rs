@@ -5,6 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::time::told;
+use crate::model::Timestamp;
+
 /// Why no client could be made, or why a call brought no answer.
 ///
 /// Texts hold no URL: a presigned one is a credential.
@@ -27,6 +30,10 @@ pub enum Error {
     #[error("TLS: {reason}")]
     Tls { reason: Arc<str> },
     #[error(
+        "TLS: the certificate begins at {begins}, and the clock of this machine says {now}; if that is wrong, set it"
+    )]
+    NotValidYet { now: Timestamp, begins: Timestamp },
+    #[error(
         "TLS: this system has no certificate authorities; install them, or set EXTRA_CA_CERTS or ca_file"
     )]
     NoAuthorities,
@@ -45,9 +52,7 @@ impl Error {
                 return own.clone();
             }
             if let Some(tls) = tls_failure(cause) {
-                return Self::Tls {
-                    reason: tls.to_string().into(),
-                };
+                return told(tls);
             }
         }
         if error.is_connect() && error.is_timeout() {

@@ -13,6 +13,7 @@ mod client;
 mod error;
 mod names;
 mod resolver;
+mod time;
 mod trust;
 
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub use names::Names;
 use resolver::{LastGood, Resolver};
 
 use crate::config::OutboundConfig;
+use crate::model::Clock;
 
 /// The one maker of HTTP clients. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ struct Shared {
     /// Longest time for connecting, TLS included; half of it for resolving the name.
     connect: Duration,
     names: Names,
+    /// By which certificates are judged.
+    clock: Clock,
     allowed: Arc<AllowedHosts>,
     /// Certificates of `extra_ca_certs`, read once at start so that a bad file is found there.
     extra: RootCertStore,
@@ -52,12 +56,18 @@ struct Shared {
 }
 
 impl Outbound {
-    /// Takes the operator's words on outgoing connections, with the longest time for one to stand.
+    /// Takes the operator's words on outgoing connections, with the longest time for one to stand, and the clock
+    /// that certificates are judged by.
     /// Reads `extra_ca_certs`; call it at start.
     ///
     /// # Errors
     /// [`Error::Authorities`] if a file of `extra_ca_certs` cannot be read or holds no certificate.
-    pub fn new(config: OutboundConfig, connect: Duration, names: Names) -> Result<Self, Error> {
+    pub fn new(
+        config: OutboundConfig,
+        connect: Duration,
+        names: Names,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let extra = match &config.extra_ca_certs {
             Some(directory) => trust::from_directory(directory)?,
             None => RootCertStore::empty(),
@@ -68,6 +78,7 @@ impl Outbound {
                 config,
                 connect,
                 names,
+                clock,
                 allowed,
                 extra,
                 roots: OnceLock::new(),

@@ -190,6 +190,7 @@ const fn outbound_kind(error: &outbound::Error) -> FailureKind {
         | outbound::Error::Proxy { .. } => FailureKind::Connect,
         outbound::Error::ConnectTimeout => FailureKind::Timeout,
         outbound::Error::Tls { .. }
+        | outbound::Error::NotValidYet { .. }
         | outbound::Error::NoAuthorities
         | outbound::Error::Authorities { .. } => FailureKind::Tls,
         outbound::Error::Refused { .. } | outbound::Error::Url { .. } => {

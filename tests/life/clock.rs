@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use entrepot::model::Clock;
 
-use crate::bounds::{REPOSITORY, capped, held_tags, pull, push_images, tags};
-use crate::harness::origin::Origin;
+use crate::bounds::{REPOSITORY, capped, capped_rule, held_tags, pull, push_images, tags};
+use crate::harness::origin::{Identity, Origin};
 use crate::harness::pass_time;
 use crate::harness::site::Site;
 
@@ -77,6 +77,42 @@ async fn a_start_at_1970_serves_and_heals() {
         assert_eq!(tags(&site).await, ["v0", "v1"], "at {moment}");
         assert_eq!(site.get("/readyz").await.status, 200, "at {moment}");
     }
+}
+
+/// RS-06: while the clock stands at 1970 no certificate is good: what is held is served, the message names the
+/// clock, and upstream is believed as soon as the clock is set, without a restart.
+#[tokio::test]
+async fn tls_upstreams_heal_when_the_clock_is_set() {
+    let identity = Identity::for_names(&["127.0.0.1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, &identity.certificate_pem).unwrap();
+    let origin = Origin::start_tls(identity).await;
+    push_images(&origin, 2, 100_000);
+    let mut rule = capped_rule(&origin, 400_000);
+    rule.ca_file = Some(authority);
+    let mut site = Site::caching(vec![rule]).await;
+    pull(&site, "v0").await;
+    let today = site.clock.now();
+    jump(&site, -today.as_millis());
+    site.restart().await;
+    assert_eq!(site.get("/readyz").await.status, 200);
+    pull(&site, "v0").await;
+    let manifest = |tag: &str| format!("/v2/{REPOSITORY}/manifests/{tag}");
+    let answer = site.get(&manifest("v1")).await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    let text = answer.text();
+    assert!(
+        text.contains("the clock of this machine says 1970-01-01"),
+        "{text}"
+    );
+    // As often as it takes for the breaker to open.
+    for _ in 0..5 {
+        site.get(&manifest("v1")).await;
+    }
+    jump(&site, today.as_millis());
+    pass_time(Duration::from_secs(61)).await;
+    pull(&site, "v1").await;
 }
 
 /// GC-04: the order of uses is that in which they happened, whatever the clock said.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use entrepot::config::{Deadlines, OutboundConfig};
 use entrepot::model::{
-    ByteSize, Credentials, PasswordSource, PlatformPolicy, ProxyChoice, Secret, UpstreamRule,
+    ByteSize, Clock, Credentials, PasswordSource, PlatformPolicy, ProxyChoice, Secret, UpstreamRule,
 };
 use entrepot::oci::{Reference, RepositoryName};
 use entrepot::outbound::{AddressPolicy, Names, Outbound};
@@ -112,7 +112,7 @@ impl Setup {
 
     fn try_build(&self) -> Result<Upstream, Error> {
         let (config, names) = (self.outbound.clone(), self.names.clone());
-        let outbound = Outbound::new(config, self.deadlines.connect, names)?;
+        let outbound = Outbound::new(config, self.deadlines.connect, names, Clock::System)?;
         let metrics = Metrics::new(&self.registry).unwrap();
         Upstream::new(&self.rule, self.trust, &outbound, &self.deadlines, &metrics)
     }

@@ -73,30 +73,24 @@ pub(super) fn folder(found: &mut Examination, data_dir: &Path) -> bool {
             );
         }
         let is_folder = !matches!(name, "entrepot.redb" | "secret.key" | "lock");
-        if is_folder && !metadata.is_dir() {
-            let what = format!("{} is no folder", path.display());
-            is_sound = false;
-            found.tell(
-                Severity::Repairable,
-                what,
-                "move it away; the next start makes the folder",
-            );
-        }
+        is_sound &= !is_folder || folder_is_one(found, &path);
     }
     for algorithm in ["sha256", "sha512"] {
-        let path = data_dir.join("blobs").join(algorithm);
-        if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_dir()) {
-            let what = format!("{} is no folder", path.display());
-            is_sound = false;
-            found.tell(
-                Severity::Repairable,
-                what,
-                "move it away; the next start makes the folder",
-            );
-        }
+        is_sound &= folder_is_one(found, &data_dir.join("blobs").join(algorithm));
     }
     mode(found, &data_dir.join("entrepot.redb"), 0o600);
     is_sound
+}
+
+/// Whether what should be a folder is one, or is not there.
+fn folder_is_one(found: &mut Examination, path: &Path) -> bool {
+    let is_one = fs::symlink_metadata(path).map_or(true, |metadata| metadata.is_dir());
+    if !is_one {
+        let what = format!("{} is no folder", path.display());
+        let then = "move it away; the next start makes the folder";
+        found.tell(Severity::Repairable, what, then);
+    }
+    is_one
 }
 
 /// Whether anybody but the owner may look into a file or folder; what is not there is not looked at.

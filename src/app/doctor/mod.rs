@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::model::Timestamp;
 
 pub(super) use store::Answers;
+pub(super) use surroundings::is_unset;
 
 /// How bad something is; the order is that of badness.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]

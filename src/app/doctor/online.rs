@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Examination, Severity};
 use crate::config::Config;
-use crate::model::UpstreamRule;
+use crate::model::{Clock, UpstreamRule};
 use crate::outbound::{AddressPolicy, ClientSpec, Names, Outbound};
 
 /// How long one upstream may take to answer.
@@ -24,6 +24,7 @@ pub(in crate::app) async fn examine(found: &mut Examination, config: &Config) {
         config.outbound.clone(),
         config.deadlines.connect,
         Names::System,
+        Clock::System,
     );
     let outbound = match outbound {
         Ok(outbound) => outbound,

@@ -22,7 +22,7 @@ const FILES: u64 = 4_096;
 pub(super) fn clock(found: &mut Examination, data_dir: &Path, now: Timestamp) {
     found.look("clock");
     let then = "set the clock (timedatectl set-ntp true); tokens, certificates and expiry go by it";
-    if now.as_secs() < MADE {
+    if is_unset(now) {
         return found.tell(Severity::Repairable, format!("the clock says {now}"), then);
     }
     let written = fs::metadata(data_dir.join("entrepot.redb"))
@@ -37,6 +37,11 @@ pub(super) fn clock(found: &mut Examination, data_dir: &Path, now: Timestamp) {
         let what = format!("the clock says {now}, and the store was written at {written}");
         found.tell(Severity::Repairable, what, then);
     }
+}
+
+/// Whether a clock says what cannot be, such as 1970 on a machine without one that goes on when it is off.
+pub(in crate::app) fn is_unset(now: Timestamp) -> bool {
+    now.as_secs() < MADE
 }
 
 /// Looks how many files the server may open, or this command, if none runs.

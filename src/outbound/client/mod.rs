@@ -13,9 +13,10 @@ use url::{Host, Url};
 
 use super::any_certificate::believing;
 use super::resolver::Resolver;
+use super::time::{CertificateTime, told};
 use super::{AddressPolicy, AllowedHosts, Error, Shared, trust};
 use crate::config::ProxyEnvironment;
-use crate::model::ProxyChoice;
+use crate::model::{Clock, ProxyChoice};
 
 /// Sent with every request, so that an upstream's operator knows who calls.
 const USER_AGENT: &str = concat!("entrepot/", env!("CARGO_PKG_VERSION"));
@@ -79,9 +80,10 @@ impl Client {
             // What is left is for connecting, also when the name service is silent.
             deadline: shared.connect / 2,
         };
+        let verified = tls(roots, &shared.clock)?;
         let tls = match spec.any_certificate {
-            true => believing(tls(roots)),
-            false => tls(roots),
+            true => believing(verified),
+            false => verified,
         };
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -178,15 +180,19 @@ impl Guard {
     }
 }
 
-/// Verified TLS 1.2 and 1.3 with `roots`; HTTP/2 where the other side has it (SE-03: no custom verifier).
-fn tls(roots: Arc<rustls::RootCertStore>) -> ClientConfig {
+/// Verified TLS 1.2 and 1.3 with `roots`, by the time of `clock`; HTTP/2 where the other side has it (SE-03: no
+/// custom verifier).
+fn tls(roots: Arc<rustls::RootCertStore>, clock: &Clock) -> Result<ClientConfig, Error> {
     // Whoever comes first installs the process's default; the others find it there.
     let _ = aws_lc_rs::default_provider().install_default();
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let time = Arc::new(CertificateTime(clock.clone()));
+    let config = ClientConfig::builder_with_details(provider, time)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| told(&error))?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config
+    Ok(config)
 }
 
 /// The proxies of a choice, and the hosts among them whose address need not be public.

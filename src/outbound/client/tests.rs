@@ -12,7 +12,7 @@ fn guarded(allowed: &[&str], proxy: ProxyChoice) -> Result<Client, Error> {
         },
         ..OutboundConfig::default()
     };
-    let outbound = Outbound::new(config, Duration::from_secs(5), Names::System)?;
+    let outbound = Outbound::new(config, Duration::from_secs(5), Names::System, Clock::System)?;
     outbound.client(&ClientSpec {
         ca_file: None,
         proxy,

@@ -11,6 +11,7 @@ mod manifests;
 mod many;
 mod memory;
 mod mirror;
+mod mirrored;
 mod push;
 mod soak;
 mod stale;

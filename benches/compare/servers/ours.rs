@@ -81,10 +81,15 @@ impl Ours {
         self.folder.join("data")
     }
 
+    /// What it was last started with.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("config.yaml")
+    }
+
     /// Starts it, with the content that it had before.
     pub(crate) async fn start(&self, settings: &Settings<'_>) -> Outcome<Server> {
         let address = free_address()?;
-        let path = self.folder.join("config.yaml");
+        let path = self.config();
         let config = config(address, &self.data(), settings);
         fs::write(&path, config).doing("configure entrepot")?;
         let mut command = Command::new(PROGRAM);

@@ -127,13 +127,23 @@ impl Process {
     }
 
     /// Descriptors that the server and its children have open now.
-    pub(crate) fn descriptors(&self) -> Outcome<usize> {
-        let mut open = 0;
+    pub(crate) fn descriptors(&self) -> Outcome<u64> {
+        self.entries("fd")
+    }
+
+    /// Threads of the server and its children.
+    pub(crate) fn threads(&self) -> Outcome<u64> {
+        self.entries("task")
+    }
+
+    /// Entries of the folder `name` that proc(5) has of each of them.
+    fn entries(&self, name: &str) -> Outcome<u64> {
+        let mut entries = 0;
         for member in self.members()? {
-            let folder = Path::new("/proc").join(member.id.to_string()).join("fd");
-            open += fs::read_dir(folder).doing("count descriptors")?.count();
+            let folder = Path::new("/proc").join(member.id.to_string()).join(name);
+            entries += fs::read_dir(folder).doing(name)?.count() as u64;
         }
-        Ok(open)
+        Ok(entries)
     }
 
     /// Ends it without giving it a chance to tidy up.

@@ -10,6 +10,7 @@ mod docs;
 mod figures;
 mod image;
 mod manifests;
+mod release;
 mod scripts;
 mod units;
 

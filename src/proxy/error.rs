@@ -86,6 +86,7 @@ impl Error {
             kind @ (FailureKind::Dns
             | FailureKind::Connect
             | FailureKind::Tls
+            | FailureKind::Clock
             | FailureKind::Status5xx
             | FailureKind::BreakerOpen
             | FailureKind::Body) => Self::Unavailable {

@@ -81,6 +81,8 @@ pub enum FailureKind {
     Dns,
     Connect,
     Tls,
+    /// A certificate that begins later than this machine's clock says it is.
+    Clock,
     Timeout,
     Status5xx,
     RateLimited,
@@ -103,6 +105,7 @@ impl FailureKind {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::Clock => "clock",
             Self::Timeout => "timeout",
             Self::Status5xx => "status_5xx",
             Self::RateLimited => "rate_limited",
@@ -158,6 +161,7 @@ impl Error {
             FailureKind::Dns
                 | FailureKind::Connect
                 | FailureKind::Tls
+                | FailureKind::Clock
                 | FailureKind::Timeout
                 | FailureKind::Status5xx
                 | FailureKind::RateLimited
@@ -189,8 +193,8 @@ const fn outbound_kind(error: &outbound::Error) -> FailureKind {
         | outbound::Error::Broken { .. }
         | outbound::Error::Proxy { .. } => FailureKind::Connect,
         outbound::Error::ConnectTimeout => FailureKind::Timeout,
+        outbound::Error::NotValidYet { .. } => FailureKind::Clock,
         outbound::Error::Tls { .. }
-        | outbound::Error::NotValidYet { .. }
         | outbound::Error::NoAuthorities
         | outbound::Error::Authorities { .. } => FailureKind::Tls,
         outbound::Error::Refused { .. } | outbound::Error::Url { .. } => {

@@ -52,8 +52,8 @@ async fn a_lattice_without_its_image_is_named() {
     let output = one.place.run(&["export", "local/app:root", "-o", "b.tar"]);
     let output = output.await;
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
+    let listed = String::from_utf8_lossy(&output.stdout);
     let digest = image.digest().to_string();
-    assert_eq!(said.matches(&digest).count(), 1, "{said}");
+    assert_eq!(listed.matches(&digest).count(), 1, "{listed}");
     assert!(!one.path("b.tar").exists());
 }

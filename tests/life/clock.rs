@@ -102,10 +102,7 @@ async fn tls_upstreams_heal_when_the_clock_is_set() {
     let answer = site.get(&manifest("v1")).await;
     assert!(answer.status.is_server_error(), "{}", answer.status);
     let text = answer.text();
-    assert!(
-        text.contains("the clock of this machine says 1970-01-01"),
-        "{text}"
-    );
+    assert!(text.contains("(clock)"), "{text}");
     // As often as it takes for the breaker to open.
     for _ in 0..5 {
         site.get(&manifest("v1")).await;

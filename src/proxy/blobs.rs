@@ -302,14 +302,14 @@ impl Proxy {
                 })
             }
             Stage::Held(file) => Ok(held(file, CacheStatus::HIT)),
-            Stage::Uncached => self.pass(through(order.expected)).await,
+            Stage::Uncached => self.pass(through(order.expected), fill.take_opened()).await,
             Stage::Failed(error) => Err(error),
             Stage::Preparing => Err(Error::Abandoned),
         }
     }
 
-    async fn pass(&self, through: Through) -> Result<BlobAnswer, Error> {
-        let (through, size_bytes) = through.open(&self.inner.metrics).await?;
+    async fn pass(&self, through: Through, opened: Option<BlobBody>) -> Result<BlobAnswer, Error> {
+        let (through, size_bytes) = through.open(opened, &self.inner.metrics).await?;
         let content = BlobContent::Stream(Box::new(BlobSource(Way::Through(through))));
         Ok(BlobAnswer {
             size_bytes,

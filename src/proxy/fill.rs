@@ -19,6 +19,7 @@ use super::{Error, Proxy, Source};
 use crate::blob::{self, BlobFile, Partial, PartialFailureKind, Progress};
 use crate::model::Unit;
 use crate::oci::Digest;
+use crate::upstream::BlobBody;
 
 /// How long a fill goes on for nobody.
 const UNREAD: Duration = Duration::from_secs(30);
@@ -75,6 +76,8 @@ pub(super) struct Fill {
     places: Mutex<Vec<Source>>,
     readers: Mutex<Readers>,
     no_room: AtomicBool,
+    /// Upstream's answer to what does not fit, for the first who streams past the cache.
+    opened: Mutex<Option<BlobBody>>,
     /// Whether its task is done with the blob and its rows.
     done: watch::Sender<bool>,
 }
@@ -118,6 +121,7 @@ impl Fill {
                 idle_since: Instant::now(),
             }),
             no_room: AtomicBool::new(false),
+            opened: Mutex::default(),
             done: watch::Sender::new(false),
         }
     }
@@ -173,6 +177,22 @@ impl Fill {
     /// Notes that the file breaks off for want of room: its readers go on past the cache.
     pub(super) fn lose_room(&self) {
         self.no_room.store(true, Ordering::Release);
+    }
+
+    /// Leaves an answer to whoever streams past the cache, if it is one from the first byte on.
+    pub(super) fn leave_open(&self, body: BlobBody) {
+        if body.start() == 0 {
+            *self.opened() = Some(body);
+        }
+    }
+
+    /// Takes the answer that was left.
+    pub(super) fn take_opened(&self) -> Option<BlobBody> {
+        self.opened().take()
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<BlobBody>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whoever waits for the end of the task that it is done.

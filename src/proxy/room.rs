@@ -101,7 +101,7 @@ impl Proxy {
 impl Run {
     /// Room for the blob, what an earlier fill of it had included.
     ///
-    /// Without it, the bytes of that fill are given up: nothing lies there that no account has.
+    /// Without it, the bytes of that fill must be given up: nothing lies there that no account has.
     pub(super) async fn reserve(&self) -> Result<Reservation, Ended> {
         let organization = self.order.source.organization;
         let ledger = self.proxy.registry().ledger();
@@ -110,18 +110,12 @@ impl Run {
             Some(parked) if parked.namespace() == organization => parked,
             _ => ledger.nothing(organization),
         };
-        let reserved = match self.is_of_an_image_too_large() {
-            true => Err(Ended::Unkept),
-            false => {
-                self.cover(&mut reservation, self.order.expected.unwrap_or(0))
-                    .await
-            }
-        };
-        if reserved.is_err() {
-            let blobs = self.proxy.registry().blobs();
-            blobs.discard_partial(&self.order.digest).await?;
+        if self.is_of_an_image_too_large() {
+            return Err(Ended::Unkept);
         }
-        reserved.map(|()| reservation)
+        let expected = self.order.expected.unwrap_or(0);
+        self.cover(&mut reservation, expected).await?;
+        Ok(reservation)
     }
 
     /// Whether the whole image can never fit: keeping parts of it would only cost others their place.

@@ -133,25 +133,25 @@ impl Run {
             self.fill.tell(Stage::Held(file));
             return Ok(());
         }
-        // Nothing held goes for what cannot come: an outage must not empty the cache (CA-07).
-        self.order.cache.upstream.check().map_err(Ended::Upstream)?;
-        let mut reservation = self.reserve().await?;
         let (mut writer, _) = registry.blobs().begin(digest).await?;
-        reservation.written(writer.len());
         if expected.is_some_and(|expected| writer.len() > expected) {
             writer.restart().await?;
         }
-        match self.pump(&mut writer, &mut reservation).await {
-            Ok(()) => self.publish(writer, reservation).await,
-            Err(ended) => {
-                self.give_up(&ended, writer, reservation).await;
+        let mut room = None;
+        let pumped = self.pump(&mut writer, &mut room).await;
+        match (pumped, room) {
+            (Ok(()), Some(room)) => self.publish(writer, room).await,
+            (pumped, room) => {
+                // Bytes are written into room only: without it there is nothing that could be whole.
+                let ended = pumped.err().unwrap_or(Ended::Failed(Error::Abandoned));
+                self.give_up(&ended, writer, room).await;
                 Err(ended)
             }
         }
     }
 
     /// Ends the file for its readers; bytes that can be gone on with are kept, and stay accounted for.
-    async fn give_up(&self, ended: &Ended, writer: PartialWriter, mut reservation: Reservation) {
+    async fn give_up(&self, ended: &Ended, writer: PartialWriter, room: Option<Reservation>) {
         let (keep, reason) = match ended {
             Ended::Unkept => (Keep::Nothing, "it cannot be kept".to_owned()),
             Ended::Upstream(error) => (Keep::Bytes, error.to_string()),
@@ -163,7 +163,11 @@ impl Run {
         }
         let len = writer.len();
         writer.fail(keep, reason).await;
-        if keep == Keep::Bytes && len > 0 {
+        // Without room of this fill, what an earlier one parked is still where it was.
+        if let Some(mut reservation) = room
+            && keep == Keep::Bytes
+            && len > 0
+        {
             reservation.shrink(len);
             let parked = &self.proxy.inner.fills.parked;
             parked.put(self.order.digest, reservation, self.proxy.now());
@@ -174,7 +178,7 @@ impl Run {
     async fn pump(
         &self,
         writer: &mut PartialWriter,
-        reservation: &mut Reservation,
+        room: &mut Option<Reservation>,
     ) -> Result<(), Ended> {
         let Order {
             cache,
@@ -193,6 +197,7 @@ impl Run {
         }
         loop {
             if *expected == Some(writer.len()) && !writer.is_empty() {
+                self.take_room(room, writer).await?;
                 return Ok(());
             }
             let begun_at = writer.len();
@@ -201,7 +206,7 @@ impl Run {
                 .open_blob(&source.name, digest, begun_at)
                 .await
             {
-                Ok(body) => match self.drain(body, writer, reservation).await? {
+                Ok(body) => match self.drain(body, writer, room).await? {
                     None => return Ok(()),
                     Some(error) => error,
                 },
@@ -252,9 +257,18 @@ impl Run {
         &self,
         mut body: BlobBody,
         writer: &mut PartialWriter,
-        reservation: &mut Reservation,
+        room: &mut Option<Reservation>,
     ) -> Result<Option<upstream::Error>, Ended> {
-        let total = self.agree_on_size(&body, reservation).await?;
+        let (reservation, total) = match self.prepare(&body, writer, room).await {
+            Ok(prepared) => prepared,
+            Err(ended) => {
+                if matches!(ended, Ended::Unkept) {
+                    // What does not fit is not asked for twice.
+                    self.fill.leave_open(body);
+                }
+                return Err(ended);
+            }
+        };
         if let Some(total) = total {
             self.announce(writer, total);
         }
@@ -306,23 +320,41 @@ impl Run {
     }
 
     /// The blob's size, which upstream and manifest must agree on, and room for it.
-    async fn agree_on_size(
+    async fn prepare<'r>(
         &self,
         body: &BlobBody,
-        reservation: &mut Reservation,
-    ) -> Result<Option<u64>, Ended> {
-        match (self.order.expected, body.total()) {
+        writer: &PartialWriter,
+        room: &'r mut Option<Reservation>,
+    ) -> Result<(&'r mut Reservation, Option<u64>), Ended> {
+        let total = match (self.order.expected, body.total()) {
             (Some(expected), Some(total)) if expected != total => {
                 let reason =
                     format!("{total} bytes for a blob that its manifest says has {expected}");
-                Err(Ended::Failed(Error::BadGateway { reason }))
+                return Err(Ended::Failed(Error::BadGateway { reason }));
             }
-            (None, Some(total)) => {
-                self.cover(reservation, total).await?;
-                Ok(Some(total))
+            (expected, total) => expected.or(total),
+        };
+        let reservation = self.take_room(room, writer).await?;
+        self.cover(reservation, total.unwrap_or(0)).await?;
+        Ok((reservation, total))
+    }
+
+    /// Room for the blob, taken once upstream answers: nothing held goes for what does not come, and an outage
+    /// does not empty the cache (CA-07).
+    async fn take_room<'r>(
+        &self,
+        room: &'r mut Option<Reservation>,
+        writer: &PartialWriter,
+    ) -> Result<&'r mut Reservation, Ended> {
+        let reservation = match room.take() {
+            Some(reservation) => reservation,
+            None => {
+                let mut reservation = self.reserve().await?;
+                reservation.written(writer.len());
+                reservation
             }
-            (expected, total) => Ok(expected.or(total)),
-        }
+        };
+        Ok(room.insert(reservation))
     }
 
     fn announce(&self, writer: &mut PartialWriter, total: u64) {

@@ -55,9 +55,16 @@ impl Through {
         }
     }
 
-    /// Asks upstream for it and learns its size.
-    pub(super) async fn open(mut self, metrics: &Metrics) -> Result<(Self, u64), Error> {
-        let body = self.connect(0).await.map_err(|error| self.told(&error))?;
+    /// Learns its size from upstream's answer, which it asks for if none is `opened`.
+    pub(super) async fn open(
+        mut self,
+        opened: Option<BlobBody>,
+        metrics: &Metrics,
+    ) -> Result<(Self, u64), Error> {
+        let body = match opened {
+            Some(body) => body,
+            None => self.connect(0).await.map_err(|error| self.told(&error))?,
+        };
         let size = match (self.size_bytes, body.total()) {
             (Some(expected), Some(total)) if expected != total => {
                 let reason =

@@ -93,7 +93,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::RateLimited`] while it has told us to wait, [`Error::BreakerOpen`] while it is shunned.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), Error> {
         self.rate_checked()?;
         let shunned = |retry_after| Error::BreakerOpen { retry_after };
         self.breaker.check().map_err(shunned)

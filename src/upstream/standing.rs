@@ -1,10 +1,10 @@
 //! What is believed of an upstream without asking it.
 //!
-//! Called by `proxy`, for people who look and before room is made for what would be asked for.
+//! Called by `proxy`, for people who look.
 
 use std::time::Duration;
 
-use super::{Error, Upstream};
+use super::Upstream;
 
 /// How an upstream stands, as the last answers left it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -20,14 +20,6 @@ pub struct Standing {
 }
 
 impl Upstream {
-    /// Whether it would be asked now, for whoever has to prepare for its answer.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`], [`Error::BreakerOpen`].
-    pub fn check(&self) -> Result<(), Error> {
-        self.remote.check()
-    }
-
     /// How the upstream stands now.
     pub fn standing(&self) -> Standing {
         let remote = &self.remote;

@@ -45,10 +45,10 @@
 //! retry, limit, breaker inside) → digest checked → `registry` ingests in one transaction → all
 //! waiters are answered.
 //!
-//! **Cold blob.** `proxy` joins or begins the one fill for the digest: room is reserved in `quota`
-//! (evicting what was used least recently), `upstream` streams, `blob` writes a growing file that every
-//! asker reads; the last byte is held back until the digest is right, then the file is renamed and
-//! linked. What has no room streams past the cache.
+//! **Cold blob.** `proxy` joins or begins the one fill for the digest: `upstream` answers, room is
+//! reserved in `quota` (evicting what was used least recently), and `blob` writes a growing file that
+//! every asker reads; the last byte is held back until the digest is right, then the file is renamed and
+//! linked. What has no room streams past the cache, over the connection that answered.
 //!
 //! **Stale tag.** One HEAD upstream for all who wait, within the revalidation deadline; no answer, or
 //! any answer but a new digest or two 404 half a minute apart, leaves what is held being served.

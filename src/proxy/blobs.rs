@@ -16,6 +16,7 @@ use crate::blob::{BlobFile, Partial, PartialStream};
 use crate::model::{ManifestRecord, Unit};
 use crate::oci::{ByteRange, Digest};
 use crate::registry::Placed;
+use crate::upstream::BlobBody;
 
 /// A blob to answer with.
 pub struct BlobAnswer {

@@ -1,4 +1,5 @@
-//! Room for fills: taken before the first byte comes, and kept for what is left to be gone on with.
+//! Room for fills: taken once upstream answers and before a byte is kept, and parked for what is left to be gone
+//! on with.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,8 @@ impl Parked {
         self.lock().insert(digest, (now, reservation));
     }
 
-    fn take(&self, digest: &Digest) -> Option<Reservation> {
+    /// Takes the account of the bytes that a fill left.
+    pub(super) fn take(&self, digest: &Digest) -> Option<Reservation> {
         self.lock()
             .remove(digest)
             .map(|(_, reservation)| reservation)

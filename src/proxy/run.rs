@@ -163,14 +163,15 @@ impl Run {
         }
         let len = writer.len();
         writer.fail(keep, reason).await;
-        // Without room of this fill, what an earlier one parked is still where it was.
-        if let Some(mut reservation) = room
+        let parked = &self.proxy.inner.fills.parked;
+        // Without room of this fill, that of an earlier one which left the bytes is theirs still.
+        let room = room.or_else(|| parked.take(&self.order.digest));
+        if let Some(mut room) = room
             && keep == Keep::Bytes
             && len > 0
         {
-            reservation.shrink(len);
-            let parked = &self.proxy.inner.fills.parked;
-            parked.put(self.order.digest, reservation, self.proxy.now());
+            room.shrink(len);
+            parked.put(self.order.digest, room, self.proxy.now());
         }
     }
 

@@ -21,8 +21,8 @@ const GENERATIONS: usize = 4096;
 const TAGS: u64 = 65_536;
 const BLOBS: u64 = 65_536;
 const REPOSITORIES: u64 = 16_384;
-/// What an entry costs beside its bytes, about.
-const OVERHEAD_BYTES: usize = 512;
+/// What an entry costs beside its bytes, about: its headers, its key, its place in the cache.
+const OVERHEAD_BYTES: usize = 1280;
 
 pub(super) struct Hot {
     manifests: Cache<(RepositoryId, Digest), Arc<HeldManifest>>,

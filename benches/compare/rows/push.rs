@@ -92,18 +92,28 @@ pub(super) async fn images(site: &Site) -> Outcome<Vec<Line>> {
     }])
 }
 
-pub(super) async fn push_image(client: &mut Connection, number: u64) -> Outcome<()> {
+/// Pushes an image of which nothing is there.
+async fn push_image(client: &mut Connection, number: u64) -> Outcome<()> {
+    match push_what_is_missing(client, number).await? {
+        0 => Ok(()),
+        there => Err(Failure::new(format!("{there} blobs were there before"))),
+    }
+}
+
+/// Pushes an image; tells how many of its blobs were there.
+pub(super) async fn push_what_is_missing(client: &mut Connection, number: u64) -> Outcome<u64> {
     let repository = image_repository(number);
     let blobs = image_blobs(number);
+    let mut there = 0;
     for blob in &blobs {
-        if has_blob(client, &repository, blob).await? {
-            let digest = blob.digest;
-            return Err(Failure::new(format!("{digest} is there before its push")));
+        match has_blob(client, &repository, blob).await? {
+            true => there += 1,
+            false => push_blob(client, &repository, blob).await?,
         }
-        push_blob(client, &repository, blob).await?;
     }
     let body = document(number, &blobs);
-    push_manifest(client, &repository, format!("v{number}"), &body).await
+    push_manifest(client, &repository, format!("v{number}"), &body).await?;
+    Ok(there)
 }
 
 /// Reads all of an image back.

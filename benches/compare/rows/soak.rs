@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
 use super::mirrored;
-use super::push::push_image;
+use super::push::push_what_is_missing;
 use crate::content::{Blob, REPOSITORY};
 use crate::failure::{Failure, Outcome};
 use crate::load::{Connection, Demand};
@@ -39,13 +39,17 @@ const BLOBS: u64 = 256;
 const BLOB_KIBIBYTES: usize = 256;
 const QUOTA: u64 = (BLOBS * BLOB_KIBIBYTES as u64 * 1024) / 2;
 
-/// The most tags of a pushed repository that pruning leaves, and how long what nothing names is kept.
-const MOST_TAGS: u32 = 100;
-const GRACE_S: u32 = 60;
+/// Images that are pushed, again and again: within some minutes all that the server remembers has come by once.
+const IMAGES: u64 = 2_000;
+/// The most tags of a pushed repository that pruning leaves, a twentieth of its images, and how long what nothing
+/// names is kept: most of an image has gone when it is pushed again.
+const MOST_TAGS: u32 = 12;
+const GRACE_S: u32 = 30;
 
-/// Tags of the mirror, and how many of them have moved at each run.
-const MIRRORED: u32 = 60;
+/// Tags of the mirror, how many of them have moved at each run, and to how many images.
+const MIRRORED: u32 = 10;
 const MOVED: u32 = 3;
+const MIRROR_IMAGES: u32 = 200;
 
 /// A slow upstream, and how long it stays so.
 const SLOW: Pace = Pace {
@@ -94,6 +98,8 @@ struct Load<'a> {
     next_cold: Cell<u64>,
     left: Cell<u64>,
     next_push: Cell<u64>,
+    /// Blobs that were there before their push.
+    known: Cell<u64>,
     runs: Cell<u32>,
 }
 
@@ -103,6 +109,7 @@ pub(super) async fn measure(site: &Site) -> Outcome<Vec<Line>> {
         quota: Some(QUOTA),
         most_tags: Some(MOST_TAGS),
         grace_s: Some(GRACE_S),
+        keeps_no_history: true,
         ..Settings::local(site.upstream.address())
     };
     mirrored::fill(site, MIRRORED);
@@ -119,6 +126,7 @@ pub(super) async fn measure(site: &Site) -> Outcome<Vec<Line>> {
         next_cold: Cell::default(),
         left: Cell::default(),
         next_push: Cell::default(),
+        known: Cell::default(),
         runs: Cell::default(),
     };
     let looks = RefCell::new(Vec::new());
@@ -213,14 +221,17 @@ impl Load<'_> {
     }
 
     async fn push(&self, client: &mut Connection) -> Outcome<()> {
-        push_image(client, next(&self.next_push)).await
+        let number = next(&self.next_push);
+        let there = push_what_is_missing(client, number % IMAGES).await?;
+        self.known.set(self.known.get() + there);
+        Ok(())
     }
 
     /// Moves some tags upstream and has the mirror follow.
     async fn mirror(&self) -> Outcome<()> {
         let run = self.runs.replace(self.runs.get() + 1);
         let moved = (0..MOVED).map(|place| (run * MOVED + place) % MIRRORED);
-        mirrored::publish(self.site, MIRRORED + run, moved);
+        mirrored::publish(self.site, run % MIRROR_IMAGES, moved);
         mirrored::run(self.ours).await
     }
 
@@ -297,11 +308,13 @@ fn line(looks: &[Look], load: &Load<'_>) -> Line {
     let grown = FIGURES.map(|(name, figure, most)| (name, growth(settled, figure), most));
     let shown = grown.map(|(name, share, _)| format!("{name} {:+.1} %", share * 100.0));
     let mut beside = vec![format!(
-        "{} warm pulls, {} cold, {} of them left by their clients, {} images pushed, {} runs of the mirror",
+        "{} warm pulls, {} cold, {} of them left by their clients, {} images pushed, {} of their blobs there before, \
+         {} runs of the mirror",
         load.pulls.get(),
         load.next_cold.get(),
         load.left.get(),
         load.next_push.get(),
+        load.known.get(),
         load.runs.get(),
     )];
     beside.extend(looks.iter().map(show));

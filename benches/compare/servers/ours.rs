@@ -31,6 +31,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) metrics: Option<SocketAddr>,
     /// Seconds for which what nothing names is kept, if not as by default.
     pub(crate) grace_s: Option<u32>,
+    /// Whether tags that have ended are gone for good.
+    pub(crate) keeps_no_history: bool,
     /// Whether the first user is made by the API.
     pub(crate) initialize: bool,
     /// The most tags of a local repository that stay.
@@ -49,6 +51,7 @@ impl<'a> Settings<'a> {
             takes_pushes: false,
             metrics: None,
             grace_s: None,
+            keeps_no_history: false,
             initialize: false,
             most_tags: None,
             quota: None,
@@ -117,6 +120,10 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
     let grace = settings.grace_s.map_or_else(String::new, |seconds| {
         format!("PUSH_TEMP_TAG_EXPIRATION_SEC: {seconds}\n")
     });
+    let history = match settings.keeps_no_history {
+        true => "DEFAULT_TAG_EXPIRATION: 0s\nTAG_EXPIRATION_OPTIONS: [0s]\n",
+        false => "",
+    };
     let initialize = match settings.initialize {
         true => "FEATURE_USER_INITIALIZE: true\n",
         false => "",
@@ -136,7 +143,7 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
          DATA_DIR: '{}'\n\
          REGISTRY_MIRRORS: []\n\
          SSRF_ALLOWED_HOSTS: [127.0.0.0/8]\n\
-         {tls}{pushes}{grace}{initialize}{prune}\
+         {tls}{pushes}{grace}{history}{initialize}{prune}\
          PROXY_CACHES:\n\
          \x20 - organization: bench\n\
          \x20   upstream: bench.test\n\

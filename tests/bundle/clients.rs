@@ -3,7 +3,7 @@
 use super::Side;
 use crate::harness::clients::cli::Cli;
 use crate::harness::clients::source::Source;
-use crate::harness::clients::{Client, require};
+use crate::harness::clients::{Client, containerd, digests_in, require};
 use crate::harness::images::{Dialect, Image};
 
 const SIGN: &str = "sign --yes --tlog-upload=false --allow-http-registry";
@@ -62,6 +62,33 @@ async fn skopeo_reads_bundles_and_writes_layouts() {
         .run_well(&["import", &unpacked, "--receipt", "receipt"])
         .await;
     assert_eq!(two.tags("local/app").await, ["v1"]);
+}
+
+/// AG-01: containerd takes a bundle as it is, and has its images under their names.
+#[tokio::test]
+async fn containerd_imports_bundles() {
+    let Some([ctr, containerd]) = require([Client::Ctr, Client::Containerd]) else {
+        return;
+    };
+    let one = Side::new().await;
+    let source = Source::image(&Image::for_this_machine("gap", Dialect::Oci, &[30_000]));
+    source.write_archive(&one.path("image.tar"), "v1");
+    let into = ["--into", "local/app", "--receipt", "receipt"];
+    one.place
+        .run_well(&[&["import", "image.tar"], &into[..]].concat())
+        .await;
+    one.export(&["local", "-o", "b.tar"]).await;
+    let engine = containerd::cli(&ctr, &containerd).await;
+    let engine = engine.expect("containerd starts");
+    let bundle = one.path("b.tar").display().to_string();
+    engine
+        .does(format!("images import --snapshotter native {bundle}"))
+        .await;
+    let known = engine.does("images list name==local/app:v1").await;
+    assert!(
+        digests_in(&known.stdout).contains(&source.digest()),
+        "{known:?}"
+    );
 }
 
 /// AG-09: a signature by tag and one by reference travel, and are verified where the sender is unknown.

@@ -12,7 +12,8 @@ mod trust;
 mod volumes;
 mod warm;
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use bytes::Bytes;
@@ -180,6 +181,18 @@ impl Side {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{files:?}: {said}");
         said
+    }
+
+    /// What stands in a file of a bundle.
+    fn member(&self, bundle: &str, name: &str) -> Vec<u8> {
+        let file = std::fs::File::open(self.path(bundle)).unwrap();
+        let mut archive = tar::Archive::new(file);
+        let mut entries = archive.entries().unwrap().map(Result::unwrap);
+        let is_it = |entry: &tar::Entry<'_, _>| entry.path().unwrap() == Path::new(name);
+        let mut entry = entries.find(is_it).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        bytes
     }
 
     fn size(&self, name: &str) -> u64 {

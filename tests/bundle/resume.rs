@@ -141,15 +141,7 @@ async fn a_broken_export_goes_on() {
 
 /// `entrepot/inventory.json` of a volume.
 fn description(side: &Side, name: &str) -> Vec<u8> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(side.path(name)).unwrap();
-    let mut archive = tar::Archive::new(file);
-    let mut entries = archive.entries().unwrap().map(Result::unwrap);
-    let is_it = |path: &std::path::Path| path.ends_with("inventory.json");
-    let mut entry = entries.find(|entry| is_it(&entry.path().unwrap())).unwrap();
-    let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes).unwrap();
-    bytes
+    side.member(name, "entrepot/inventory.json")
 }
 
 fn created(description: &[u8]) -> entrepot::model::Timestamp {

@@ -1,5 +1,9 @@
 //! Signatures: who is believed, what is asked for, and what is refused.
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Side;
 use crate::harness::content::Image;
 
@@ -80,6 +84,33 @@ async fn only_what_a_trusted_key_signed_is_taken() {
         let refused = two.place.run_badly(&["keys", "trust", text]).await;
         assert!(refused.contains("minisign"), "{refused}");
     }
+}
+
+/// AG-08: the signature is what minisign's description says, and verified without us: "Ed", the number of the
+/// key, the signature of the file; then the signature of that and of the comment.
+#[tokio::test]
+async fn a_signature_is_one_of_minisign() {
+    let one = Side::new().await;
+    let key = STANDARD.decode(key_of(&one).await).unwrap();
+    one.push("local/app", "v1", &Image::small(1)).await;
+    one.export(&["local", "-o", "b.tar"]).await;
+    let content = one.member("b.tar", "entrepot/inventory.json");
+    let file = one.member("b.tar", "entrepot/inventory.json.minisig");
+    let file = String::from_utf8(file).unwrap();
+    let [untrusted, signature, trusted, global] = file.lines().collect::<Vec<_>>()[..] else {
+        panic!("{file}");
+    };
+    assert!(untrusted.starts_with("untrusted comment: "), "{file}");
+    let comment = trusted.strip_prefix("trusted comment: ").unwrap();
+    let signature = STANDARD.decode(signature).unwrap();
+    let (begin, signature) = signature.split_at(10);
+    let (number, key) = key.split_at(10);
+    assert_eq!((&begin[..2], begin), (&b"Ed"[..], number));
+    let key = UnparsedPublicKey::new(&ED25519, key);
+    key.verify(&content, signature).unwrap();
+    let both = [signature, comment.as_bytes()].concat();
+    key.verify(&both, &STANDARD.decode(global).unwrap())
+        .unwrap();
 }
 
 /// SE-01: the private part is for its owner alone.

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod bounds;
 pub mod bundle;
 pub mod clients;
+pub mod guides;
 pub mod harness;
 pub mod http;
 pub mod jobs;

@@ -1,7 +1,6 @@
 //! Backups and restores: the real binary, with and without a server.
 
 mod doctor;
-mod documents;
 mod hostile;
 mod load;
 mod round;

@@ -15,7 +15,7 @@ use tokio::process::Command;
 use super::clients::variable;
 
 /// Port 9 is discard (RFC 863), which nobody runs.
-const NOWHERE: &str = "http://127.0.0.1:9";
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// A private place for one client.
 pub struct Sandbox {

@@ -6,7 +6,6 @@
 mod calls;
 mod chroot;
 mod deb;
-mod docs;
 mod figures;
 mod image;
 mod manifests;
@@ -21,18 +20,18 @@ use crate::harness::chance::say;
 use crate::harness::clients::variable;
 
 /// A file of the source tree.
-fn source(name: &str) -> PathBuf {
+pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// What a file of the source tree says.
-fn text(name: &str) -> String {
+pub(crate) fn text(name: &str) -> String {
     let path = source(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Whether a program can be run; says so if not, and fails where CI demands every one.
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let folders = variable("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders).any(|folder| folder.join(program).is_file());
     if !found {

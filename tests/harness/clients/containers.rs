@@ -19,6 +19,9 @@ use super::{ImageName, Puller, SiteUnderTest, Way, digests_in};
 
 /// Everything may be pulled, signed or not.
 pub(super) const POLICY: &str = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
+// Locks in files of the sandbox, not in shared memory under a name that all podmans use.
+const ENGINE: &str = "[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\n\
+                      cgroup_manager = \"cgroupfs\"\n";
 const NO_MIRRORS: &str = "unqualified-search-registries = []\n";
 
 /// `podman pull`.
@@ -179,12 +182,7 @@ pub(super) fn allow_all(sandbox: &Sandbox) {
 pub(super) fn furnish(sandbox: &Sandbox, is_podman: bool) -> Vec<OsString> {
     allow_all(sandbox);
     sandbox.write("registries.conf", NO_MIRRORS);
-    // Locks in files of the sandbox, not in shared memory under a name that all podmans use.
-    sandbox.write(
-        "containers.conf",
-        "[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\n\
-         cgroup_manager = \"cgroupfs\"\n",
-    );
+    sandbox.write("containers.conf", ENGINE);
     let mut options: Vec<OsString> = ["--storage-driver", "vfs"].map(OsString::from).into();
     let mut folders = vec![("--root", "root"), ("--runroot", "runroot")];
     if is_podman {
@@ -205,8 +203,32 @@ pub(super) fn point_to(command: &mut Command, sandbox: &Sandbox) {
     forget_root(command);
 }
 
+/// The same for a shell, whose commands say nothing of where images are kept.
+pub(crate) fn furnish_shell(sandbox: &Sandbox) {
+    furnish(sandbox, true);
+    let path = |name| sandbox.path(name).display().to_string();
+    let engine = format!("{ENGINE}tmp_dir = \"{}\"\n", path("podman"));
+    sandbox.write("containers.conf", &engine);
+    let storage = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+        path("root"),
+        path("runroot")
+    );
+    sandbox.write("storage.conf", &storage);
+    // As everyone has it, so that what stands in files beside it counts.
+    sandbox.write("home/.config/containers/registries.conf", NO_MIRRORS);
+}
+
+/// Makes what a shell runs read them.
+pub(crate) fn point_shell_to(command: &mut Command, sandbox: &Sandbox) {
+    command
+        .env("CONTAINERS_CONF", sandbox.path("containers.conf"))
+        .env("CONTAINERS_STORAGE_CONF", sandbox.path("storage.conf"));
+    forget_root(command);
+}
+
 /// Ends the process with which a podman without root keeps its user namespace.
-pub(super) fn end_pause(sandbox: &Sandbox) {
+pub(crate) fn end_pause(sandbox: &Sandbox) {
     let file = sandbox.path("podman/pause.pid");
     let text = std::fs::read_to_string(file).unwrap_or_default();
     if let Some(pause) = text.trim().parse().ok().and_then(Pid::from_raw) {

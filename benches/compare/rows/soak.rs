@@ -46,6 +46,9 @@ const IMAGES: u64 = 2_000;
 const MOST_TAGS: u32 = 12;
 const GRACE_S: u32 = 30;
 
+/// Small caches, which are full before the second half begins: what grows then is no cache.
+const CACHES_MEBIBYTES: u32 = 2;
+
 /// Tags of the mirror, how many of them have moved at each run, and to how many images.
 const MIRRORED: u32 = 10;
 const MOVED: u32 = 3;
@@ -109,6 +112,7 @@ pub(super) async fn measure(site: &Site) -> Outcome<Vec<Line>> {
         quota: Some(QUOTA),
         most_tags: Some(MOST_TAGS),
         grace_s: Some(GRACE_S),
+        caches_mebibytes: Some(CACHES_MEBIBYTES),
         keeps_no_history: true,
         ..Settings::local(site.upstream.address())
     };

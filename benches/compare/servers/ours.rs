@@ -31,6 +31,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) metrics: Option<SocketAddr>,
     /// Seconds for which what nothing names is kept, if not as by default.
     pub(crate) grace_s: Option<u32>,
+    /// What it may remember of manifests, and of the store's pages, in MiB, if not as by default.
+    pub(crate) caches_mebibytes: Option<u32>,
     /// Whether tags that have ended are gone for good.
     pub(crate) keeps_no_history: bool,
     /// Whether the first user is made by the API.
@@ -51,6 +53,7 @@ impl<'a> Settings<'a> {
             takes_pushes: false,
             metrics: None,
             grace_s: None,
+            caches_mebibytes: None,
             keeps_no_history: false,
             initialize: false,
             most_tags: None,
@@ -120,6 +123,9 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
     let grace = settings.grace_s.map_or_else(String::new, |seconds| {
         format!("PUSH_TEMP_TAG_EXPIRATION_SEC: {seconds}\n")
     });
+    let caches = settings.caches_mebibytes.map_or_else(String::new, |most| {
+        format!("HOT_CACHE: {most} MiB\nSTORE_CACHE: {most} MiB\n")
+    });
     let history = match settings.keeps_no_history {
         true => "DEFAULT_TAG_EXPIRATION: 0s\nTAG_EXPIRATION_OPTIONS: [0s]\n",
         false => "",
@@ -143,7 +149,7 @@ fn config(address: SocketAddr, data: &Path, settings: &Settings<'_>) -> String {
          DATA_DIR: '{}'\n\
          REGISTRY_MIRRORS: []\n\
          SSRF_ALLOWED_HOSTS: [127.0.0.0/8]\n\
-         {tls}{pushes}{grace}{history}{initialize}{prune}\
+         {tls}{pushes}{grace}{caches}{history}{initialize}{prune}\
          PROXY_CACHES:\n\
          \x20 - organization: bench\n\
          \x20   upstream: bench.test\n\

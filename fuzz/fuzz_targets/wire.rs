@@ -50,7 +50,9 @@ async fn talk(address: SocketAddr, bytes: &[u8]) -> std::io::Result<()> {
 
 fuzz_target!(|bytes: &[u8]| {
     let place = place();
-    let talk = tokio::time::timeout(Duration::from_secs(5), talk(place.address, bytes));
-    // Connections that are reset are the server's right.
-    let _ = place.runtime.block_on(talk);
+    place.runtime.block_on(async {
+        // Connections that are reset are the server's right.
+        let talk = talk(place.address, bytes);
+        let _ = tokio::time::timeout(Duration::from_secs(5), talk).await;
+    });
 });

@@ -171,15 +171,13 @@ fn text(field: &[u8]) -> Result<&str, &'static str> {
 
 /// Octal digits with spaces and NULs around them, or the big-endian form of GNU.
 fn number(field: &[u8]) -> Result<u64, &'static str> {
-    if field[0] & 0x80 != 0 {
-        let (high, low) = field.split_at(field.len() - 8);
-        let is_small = high[0] == 0x80 && high[1..].iter().all(|byte| *byte == 0);
-        let low: [u8; 8] = low.try_into().map_err(|_| "a number is not one")?;
-        let number = u64::from_be_bytes(low);
-        return match is_small && number <= i64::MAX as u64 {
-            true => Ok(number),
-            false => Err("a number is negative or too large"),
-        };
+    if let [first, rest @ ..] = field
+        && first & 0x80 != 0
+    {
+        let add = |sum: u64, byte: &u8| sum.checked_mul(256)?.checked_add(u64::from(*byte));
+        let number = rest.iter().try_fold(u64::from(first & 0x7f), add);
+        let number = number.filter(|number| i64::try_from(*number).is_ok());
+        return number.ok_or("a number is negative or too large");
     }
     let is_filler = |byte: &u8| matches!(byte, b' ' | 0);
     let digits = field.iter().skip_while(|byte| **byte == b' ');
@@ -257,6 +255,21 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
+
+    /// AG-10: numbers in the form of GNU, in fields of any width; found by `fuzz/fuzz_targets/archive.rs`.
+    #[test]
+    fn numbers_of_gnu_are_read_or_refused() {
+        for width in [8, 12] {
+            let mut field = vec![0; width];
+            (field[0], field[width - 1]) = (0x80, 5);
+            assert_eq!(number(&field), Ok(5));
+        }
+        assert!(number(&[0xff; 12]).is_err() && number(&[0xa1; 12]).is_err());
+        let mut block = [0; BLOCK];
+        block[..8].copy_from_slice(b"entrepot");
+        block[100..].fill(0xa1);
+        assert!(parse(&block).is_err());
+    }
 
     /// AG-01: another reader finds what was written, long names and large sizes included.
     #[test]

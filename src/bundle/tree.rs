@@ -102,8 +102,9 @@ impl<'a> Trees<'a> {
                 missing.push(*blob);
             }
         }
-        let is_blob = |child: &Digest| record.blobs.iter().any(|(blob, _)| blob == child);
-        let children = record.children.iter().filter(|child| !is_blob(child));
+        let blobs: HashSet<&Digest> = record.blobs.iter().map(|(blob, _)| blob).collect();
+        let children = record.children.iter();
+        let children = children.filter(|child| !blobs.contains(child));
         Ok(Seen {
             children: children.copied().collect(),
             record: Some(record),

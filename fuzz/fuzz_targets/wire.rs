@@ -6,38 +6,12 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use entrepot::app::{App, Surroundings};
-use entrepot::config::Config;
+use entrepot_fuzz::Site;
 use libfuzzer_sys::fuzz_target;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
 
-struct Place {
-    runtime: Runtime,
-    _app: App,
-    address: SocketAddr,
-    _folder: TempDir,
-}
-
-fn place() -> &'static Place {
-    static PLACE: OnceLock<Place> = OnceLock::new();
-    PLACE.get_or_init(|| {
-        let runtime = Runtime::new().expect("a runtime");
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut config = Config::for_testing(folder.path().join("data"));
-        config.pushes.anonymous = vec!["local".parse().expect("a name")];
-        let started = runtime.block_on(App::start(config, Surroundings::default()));
-        let app = started.expect("a server");
-        Place {
-            runtime,
-            address: app.addresses().listen[0],
-            _app: app,
-            _folder: folder,
-        }
-    })
-}
+static SITE: OnceLock<Site> = OnceLock::new();
 
 async fn talk(address: SocketAddr, bytes: &[u8]) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
@@ -49,10 +23,10 @@ async fn talk(address: SocketAddr, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let place = place();
-    place.runtime.block_on(async {
+    let site = SITE.get_or_init(Site::start);
+    site.runtime.block_on(async {
         // Connections that are reset are the server's right.
-        let talk = talk(place.address, bytes);
+        let talk = talk(site.app.addresses().listen[0], bytes);
         let _ = tokio::time::timeout(Duration::from_secs(5), talk).await;
     });
 });
